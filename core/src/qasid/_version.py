@@ -1,0 +1,10 @@
+"""The two versions: that of this distribution, and that of the contract between core and plugins."""
+
+from __future__ import annotations
+
+from typing import Final
+
+VERSION: Final = "0.1.0"
+
+#: Major and minor. A provider made for the same major and no newer minor is accepted.
+CONTRACT_VERSION: Final = (1, 0)

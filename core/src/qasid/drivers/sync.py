@@ -1,0 +1,90 @@
+"""Run a flow in the calling thread."""
+
+from __future__ import annotations
+
+import time
+from datetime import UTC, datetime
+from typing import Any, Protocol, TypeVar
+
+import attrs
+
+from qasid.effects import Call, Effect, Flow, Now, Request, Response, Sleep, Tick
+
+__all__ = ["Clock", "SyncDriver", "SystemClock", "Transport"]
+
+T = TypeVar("T")
+
+
+class Transport(Protocol):
+    """Carries one request at a time for each calling thread."""
+
+    def send(self, request: Request) -> Response:
+        """Give the reply. Raises `ConnectFailed`, `NoAnswer`, `ProtocolError`."""
+
+    def close(self) -> None:
+        """Give the connections back."""
+
+
+class Clock(Protocol):
+    """What a driver knows of time."""
+
+    def now(self) -> datetime:
+        """The wall clock, aware, in UTC."""
+
+    def tick(self) -> float:
+        """Seconds from an unnamed start; never goes back."""
+
+    def sleep(self, seconds: float) -> None:
+        """Return when they have passed."""
+
+
+class SystemClock:
+    """The clock of this machine."""
+
+    tick = staticmethod(time.monotonic)
+    sleep = staticmethod(time.sleep)
+
+    @staticmethod
+    def now() -> datetime:
+        """The wall clock, aware, in UTC."""
+        return datetime.now(UTC)
+
+
+@attrs.frozen(eq=False)
+class SyncDriver:
+    """Performs effects with blocking calls. Any number of threads may share one."""
+
+    transport: Transport
+    clock: Clock = attrs.field(factory=SystemClock)
+
+    def run(self, flow: Flow[T]) -> T:
+        """Run `flow` to its end and give its result."""
+        try:
+            effect = next(flow)
+            while True:
+                try:
+                    given = self._perform(effect)
+                except BaseException as error:  # also an interrupt: the flow may want to tidy up
+                    effect = flow.throw(error)
+                else:
+                    effect = flow.send(given)
+        except StopIteration as stop:
+            result: T = stop.value
+            return result
+
+    def _perform(self, effect: Effect) -> Any:
+        match effect:
+            case Request():
+                return self.transport.send(effect)
+            case Sleep():
+                return self.clock.sleep(effect.seconds)
+            case Now():
+                return self.clock.now()
+            case Tick():
+                return self.clock.tick()
+            case Call():
+                return effect.function()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self.transport.close()

@@ -1,0 +1,219 @@
+"""The error tree: what happened, was it performed, when may it be tried again.
+
+::
+
+    QasidError
+    ├── SettingsError (ValueError)     a setting is missing, misspelt, unsafe or of the wrong type
+    ├── ProviderNotFound               no installed provider or account has that name
+    ├── PluginError                    an installed provider is broken
+    ├── UnsupportedOperation           this provider cannot do it; nothing was sent
+    ├── BudgetExceeded                 a cap on renting said no, before the request
+    ├── WaitTimeout (TimeoutError)     no message came in time
+    └── ProviderError                  the provider refused, failed, or could not be understood
+        ├── AuthenticationFailed
+        ├── PermissionDenied
+        ├── InsufficientCredit
+        ├── RateLimited
+        ├── NoNumbersAvailable
+        ├── NumberExpired
+        ├── NumberNotFound
+        ├── ReleaseRefused
+        ├── InvalidRequest
+        │   ├── InvalidRecipient
+        │   ├── TemplateRejected
+        │   └── RecipientOptedOut
+        ├── OtpRejected
+        ├── ProviderUnavailable
+        │   ├── ConnectFailed          never reached: not performed
+        │   └── NoAnswer               sent, and no or a cut answer: unknown
+        └── ProtocolError              an unreadable reply
+"""
+
+from __future__ import annotations
+
+import enum
+from datetime import timedelta
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from qasid.effects import Response
+
+__all__ = [
+    "AuthenticationFailed",
+    "BudgetExceeded",
+    "ConnectFailed",
+    "InsufficientCredit",
+    "InvalidRecipient",
+    "InvalidRequest",
+    "NoAnswer",
+    "NoNumbersAvailable",
+    "NumberExpired",
+    "NumberNotFound",
+    "OtpRejected",
+    "Outcome",
+    "PermissionDenied",
+    "PluginError",
+    "ProtocolError",
+    "ProviderError",
+    "ProviderNotFound",
+    "ProviderUnavailable",
+    "QasidError",
+    "RateLimited",
+    "RecipientOptedOut",
+    "ReleaseRefused",
+    "SettingsError",
+    "TemplateRejected",
+    "UnsupportedOperation",
+    "WaitTimeout",
+]
+
+
+class Outcome(enum.Enum):
+    """Whether the act that failed was performed all the same."""
+
+    NOT_PERFORMED = "not performed"
+    UNKNOWN = "unknown"
+
+
+class QasidError(Exception):
+    """The root of everything that Qasid raises on purpose."""
+
+
+class SettingsError(QasidError, ValueError):
+    """A setting is missing, misspelt, unsafe or of the wrong type.
+
+    The message names the account, the field and the remedy, and never holds the value.
+    """
+
+    def __init__(self, problem: str, *, account: str, field: str, remedy: str) -> None:
+        super().__init__(f"account {account!r}, field {field!r}: {problem}; {remedy}")
+        self.account = account
+        self.field = field
+        self.remedy = remedy
+
+
+class ProviderNotFound(QasidError):
+    """No installed provider and no configured account has that name."""
+
+
+class PluginError(QasidError):
+    """An installed provider is broken: it cannot be imported, or it breaks the rules of a plugin."""
+
+
+class UnsupportedOperation(QasidError):
+    """The provider has no such operation. Nothing was sent."""
+
+
+class BudgetExceeded(QasidError):
+    """A cap on renting said no before anything was sent. `cap` names the option that holds it."""
+
+    def __init__(self, message: str, *, cap: str) -> None:
+        super().__init__(message)
+        self.cap = cap
+
+
+class WaitTimeout(QasidError, TimeoutError):
+    """No message that fits came in time. The number is as it was: still rented."""
+
+
+class ProviderError(QasidError):
+    """The provider refused, failed, or could not be understood.
+
+    `outcome` says whether the act was performed. It may be None only while a provider's flow
+    runs: the core then decides it by what had been sent. `retry_after` is the provider's own
+    wish, or None. `code` is the provider's code, also when Qasid does not know it.
+    `response` is the last reply, with the account's secrets taken out.
+    """
+
+    default_outcome: ClassVar[Outcome | None] = Outcome.NOT_PERFORMED
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        outcome: Outcome | None = None,
+        retry_after: timedelta | None = None,
+        response: Response | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.outcome = outcome or self.default_outcome
+        self.retry_after = retry_after
+        self.response = response
+
+
+class AuthenticationFailed(ProviderError):
+    """The key, token or password was not accepted."""
+
+
+class PermissionDenied(ProviderError):
+    """The account is known, but may not do this."""
+
+
+class InsufficientCredit(ProviderError):
+    """The account's credit does not cover it."""
+
+
+class RateLimited(ProviderError):
+    """Too many requests. `retry_after` says how long to wait, where the provider tells."""
+
+
+class NoNumbersAvailable(ProviderError):
+    """No number is in stock for this service in this country."""
+
+
+class NumberExpired(ProviderError):
+    """The activation's time is over."""
+
+
+class NumberNotFound(ProviderError):
+    """The provider does not know this activation."""
+
+
+class ReleaseRefused(ProviderError):
+    """The provider does not let this number go, for example because it has had a message."""
+
+
+class InvalidRequest(ProviderError):
+    """The provider, or Qasid before it, refused the values that were given."""
+
+
+class InvalidRecipient(InvalidRequest):
+    """The recipient is no number that this provider can reach."""
+
+
+class TemplateRejected(InvalidRequest):
+    """The template is unknown or not approved, or its values do not fit."""
+
+
+class RecipientOptedOut(InvalidRequest):
+    """The recipient has asked not to get messages from this sender."""
+
+
+class OtpRejected(ProviderError):
+    """The provider refused the code itself. A wrong code is a verdict and never this error."""
+
+
+class ProviderUnavailable(ProviderError):
+    """The provider failed on its own side."""
+
+    default_outcome = None
+
+
+class ConnectFailed(ProviderUnavailable):
+    """The provider was never reached (refused, unresolved, TLS): not performed."""
+
+    default_outcome = Outcome.NOT_PERFORMED
+
+
+class NoAnswer(ProviderUnavailable):
+    """The request was sent, and no answer or only a part of one came: unknown."""
+
+    default_outcome = Outcome.UNKNOWN
+
+
+class ProtocolError(ProviderError):
+    """The reply could not be read. Unknown where the act was paid."""
+
+    default_outcome = None

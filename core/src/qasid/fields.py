@@ -1,0 +1,47 @@
+"""The fields of a provider, which are its settings."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import attrs
+
+__all__ = ["base_url", "is_secret", "secret"]
+
+_SECRET: Final = "qasid.secret"
+
+
+def _clean_secret(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    if not isinstance(value, str) or not value:
+        raise ValueError("is empty")
+    if not value.isprintable():
+        raise ValueError("holds a control character, such as a line end")
+
+
+def secret() -> Any:
+    """A setting that must not be seen: no `repr`, no empty value, no control characters."""
+    return attrs.field(repr=False, validator=_clean_secret, metadata={_SECRET: True})
+
+
+def base_url(default: str) -> Any:
+    """The provider's whole address: `https`, or `http` to this machine alone."""
+    return attrs.field(default=default, converter=_without_slash, validator=_secure)
+
+
+def _without_slash(text: Any) -> Any:
+    return text.rstrip("/") if isinstance(text, str) else text
+
+
+def _secure(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    parts = urlsplit(value if isinstance(value, str) else "")
+    local = (parts.hostname or "") in {"localhost", "127.0.0.1", "::1"}
+    if parts.username or parts.query or parts.fragment or not parts.netloc:
+        raise ValueError("must be an address such as https://api.example.com/v1")
+    if parts.scheme not in {"https", "emulator"} and not (parts.scheme == "http" and local):
+        raise ValueError("must begin with https:// (http:// only to this machine)")
+
+
+def is_secret(field: attrs.Attribute[Any]) -> bool:
+    """Whether a provider's field must not be seen."""
+    return bool(field.metadata.get(_SECRET))

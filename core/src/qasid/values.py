@@ -1,0 +1,466 @@
+"""The values that cross Qasid's border: frozen, with units, currencies and time zones in them.
+
+Moments are aware `datetime`s in UTC, durations `timedelta`s, numbers E.164 where Qasid makes them.
+What must not be seen (message texts, codes, tokens) has no place in any `repr`.
+"""
+
+from __future__ import annotations
+
+import enum
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, InvalidOperation
+from typing import Any, Final, Self
+
+import attrs
+
+from qasid.errors import Outcome, ProviderError
+
+__all__ = [
+    "Activation",
+    "Credential",
+    "DeliveryReport",
+    "DeliveryState",
+    "InboundMessage",
+    "InboxQuery",
+    "Limit",
+    "Money",
+    "NumberOrder",
+    "Offer",
+    "OtpOrder",
+    "OtpTicket",
+    "OtpVerdict",
+    "ProviderInfo",
+    "Receipt",
+    "ReleaseReason",
+    "Released",
+    "Source",
+    "Support",
+    "SupportLevel",
+    "TemplateMessage",
+    "TextMessage",
+]
+
+
+def _exact(value: Decimal | int | str) -> Decimal:
+    if isinstance(value, float | bool):
+        raise TypeError(f"an amount is a Decimal, an int or a text, never a {type(value).__name__}")
+    try:
+        amount = Decimal(value)
+    except (InvalidOperation, ValueError, TypeError):
+        raise ValueError("an amount is a decimal number such as '0.50'") from None
+    if not amount.is_finite():
+        raise ValueError("an amount is a finite number")
+    return amount
+
+
+def _currency(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
+    if not (isinstance(value, str) and len(value) == 3 and value.isascii() and value.isupper()):
+        raise ValueError("a currency is three capital letters of ISO 4217, such as 'IRR' or 'USD'")
+
+
+def _utc(instance: object, attribute: attrs.Attribute[Any], value: datetime | None) -> None:
+    if value is not None and value.utcoffset() != timedelta(0):
+        raise ValueError(f"{attribute.name} must be an aware datetime in UTC")
+
+
+@attrs.frozen(order=False)
+class Money:
+    """An exact amount of one currency (ISO 4217). A rial (IRR) is never a toman."""
+
+    amount: Decimal = attrs.field(converter=_exact)
+    currency: str = attrs.field(validator=_currency)
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``"5.00 USD"``. Raises ValueError."""
+        amount, _, currency = text.strip().partition(" ")
+        return cls(amount, currency.strip())
+
+    def __str__(self) -> str:
+        return f"{self.amount:f} {self.currency}"
+
+    def _other(self, other: Money) -> Decimal:
+        if other.currency != self.currency:
+            raise ValueError(f"{self.currency} and {other.currency} do not add up or compare")
+        return other.amount
+
+    def __add__(self, other: Money) -> Money:
+        return Money(self.amount + self._other(other), self.currency)
+
+    def __sub__(self, other: Money) -> Money:
+        return Money(self.amount - self._other(other), self.currency)
+
+    def __lt__(self, other: Money) -> bool:
+        return self.amount < self._other(other)
+
+    def __le__(self, other: Money) -> bool:
+        return self.amount <= self._other(other)
+
+    def __gt__(self, other: Money) -> bool:
+        return self.amount > self._other(other)
+
+    def __ge__(self, other: Money) -> bool:
+        return self.amount >= self._other(other)
+
+
+# What a provider says of itself.
+
+
+class SupportLevel(enum.Enum):
+    """How far a provider supports one hook."""
+
+    FULL = "full"
+    PARTIAL = "partial"
+    UNSUPPORTED = "unsupported"
+    NOT_IMPLEMENTED = "not implemented"
+
+
+@attrs.frozen
+class Support:
+    """How far a provider supports one hook, and for `partial` what is missing.
+
+    *Unsupported*: it cannot be said to the provider's API. *Not implemented*: it could be.
+    """
+
+    level: SupportLevel
+    note: str = ""
+
+    @classmethod
+    def full(cls) -> Self:
+        """Everything that the hook specification asks for."""
+        return cls(SupportLevel.FULL)
+
+    @classmethod
+    def partial(cls, note: str) -> Self:
+        """Implemented, but for what `note` says."""
+        return cls(SupportLevel.PARTIAL, note)
+
+    @classmethod
+    def unsupported(cls) -> Self:
+        """The provider's API has no such call."""
+        return cls(SupportLevel.UNSUPPORTED)
+
+    @classmethod
+    def not_implemented(cls, note: str) -> Self:
+        """The provider's API has it, this plugin does not."""
+        return cls(SupportLevel.NOT_IMPLEMENTED, note)
+
+    @property
+    def implemented(self) -> bool:
+        """Whether the hook can be called."""
+        return self.level in {SupportLevel.FULL, SupportLevel.PARTIAL}
+
+
+@attrs.frozen(kw_only=True)
+class Limit:
+    """At most `requests` in any `period`, for the hooks named, or for all of them together.
+
+    `burst` requests may follow each other at once; then the rest of the allowance is spread evenly.
+    The default, a tenth of `requests`, leaves at least nine tenths for the steady flow.
+    """
+
+    requests: int = attrs.field(validator=attrs.validators.ge(1))
+    period: timedelta = attrs.field(validator=attrs.validators.gt(timedelta(0)))
+    hooks: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset)
+    burst: int = attrs.field(
+        default=attrs.Factory(lambda self: max(1, self.requests // 10), takes_self=True)
+    )
+
+    @burst.validator
+    def _fits(self, attribute: attrs.Attribute[int], value: int) -> None:
+        if not 1 <= value <= self.requests:
+            raise ValueError("burst is between 1 and requests")
+
+    def applies_to(self, hook: str) -> bool:
+        """Whether requests of that hook count."""
+        return not self.hooks or hook in self.hooks
+
+
+@attrs.frozen
+class Source:
+    """Where a provider's facts come from: a document, and the date on which it was read."""
+
+    title: str
+    address: str
+    read_on: str
+
+
+def _support_table(given: Mapping[str, Support]) -> Mapping[str, Support]:
+    return dict(given)
+
+
+@attrs.frozen(kw_only=True)
+class ProviderInfo:
+    """What a provider says of itself, readable without an account or a network.
+
+    `contract` is the contract version it was made for (`"1.0"`). `support` names every hook that is
+    not plainly unsupported. `poll_interval` is how long to wait between two looks for a message.
+    `max_batch` is how many messages one `send` request may hold. `activation_lifetime` is how long
+    a rented number lives where the provider's answers do not tell.
+    """
+
+    title: str
+    contract: str
+    homepage: str
+    support: Mapping[str, Support] = attrs.field(converter=_support_table)
+    limits: tuple[Limit, ...] = ()
+    poll_interval: timedelta = timedelta(seconds=5)
+    max_batch: int = 1
+    activation_lifetime: timedelta = timedelta(minutes=20)
+    sources: tuple[Source, ...] = ()
+
+    def supports(self, hook: str) -> Support:
+        """The declared support of one hook."""
+        return self.support.get(hook, Support.unsupported())
+
+
+# Accounts and numbers.
+
+
+@attrs.frozen(kw_only=True)
+class Credential:
+    """A token that a provider gave, and when it ends (UTC), where it tells."""
+
+    token: str = attrs.field(repr=False)
+    expires_at: datetime | None = attrs.field(default=None, validator=_utc)
+    refresh_token: str | None = attrs.field(default=None, repr=False)
+
+
+@attrs.frozen(kw_only=True)
+class Offer:
+    """A service in a country, its price for one number, and its stock where the provider tells."""
+
+    service: str
+    country: str
+    price: Money | None = None
+    stock: int | None = None
+    service_name: str = ""
+    country_name: str = ""
+
+
+def _services(given: str | Iterable[str]) -> tuple[str, ...]:
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _not_empty(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
+    if not value or not all(value):
+        raise ValueError(f"{attribute.name} must not be empty")
+
+
+@attrs.frozen(kw_only=True)
+class NumberOrder:
+    """What to rent: one number for each service, in the provider's own service and country codes."""
+
+    services: tuple[str, ...] = attrs.field(converter=_services, validator=_not_empty)
+    country: str = attrs.field(validator=_not_empty)
+    callback_url: str | None = None
+    max_price: Money | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Activation:
+    """A number rented for one service, until `expires_at` (UTC).
+
+    `number` is E.164 where the provider gives a real number, else what it gave: a paid number is
+    never lost to a validator. `extra` holds what the provider's later calls need, as text. An
+    activation survives a restart: `Activation.load(activation.dump())` equals it.
+    """
+
+    id: str
+    number: str
+    service: str
+    country: str
+    acquired_at: datetime = attrs.field(validator=_utc)
+    expires_at: datetime | None = attrs.field(default=None, validator=_utc)
+    cost: Money | None = None
+    extra: Mapping[str, str] = attrs.field(factory=dict, converter=dict)
+
+    def dump(self) -> str:
+        """This activation as one line of JSON."""
+        return json.dumps(attrs.asdict(self), default=str, ensure_ascii=False)
+
+    @classmethod
+    def load(cls, text: str) -> Self:
+        """Read what `dump` wrote. Raises ValueError."""
+        try:
+            return cls(**_revived(json.loads(text)))
+        except (TypeError, KeyError, AttributeError):
+            raise ValueError("this is not a stored activation") from None
+
+
+def _revived(data: dict[str, Any]) -> dict[str, Any]:
+    moments = {key: _moment(data[key]) for key in ("acquired_at", "expires_at")}
+    cost = data["cost"] and Money(**data["cost"])
+    return {**data, **moments, "cost": cost}
+
+
+def _moment(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
+
+
+class ReleaseReason(enum.Enum):
+    """Why a number is given back before its time."""
+
+    UNUSED = "unused"
+    UNUSABLE = "unusable"
+
+
+@attrs.frozen(kw_only=True)
+class Released:
+    """A number was given back; `refund` where the provider tells."""
+
+    activation_id: str
+    refund: Money | None = None
+
+
+# Messages that come.
+
+
+@attrs.frozen(kw_only=True)
+class InboundMessage:
+    """A message that has come. `received_at` is UTC; what the provider does not tell is None."""
+
+    text: str = attrs.field(repr=False)
+    sender: str | None = None
+    to: str | None = None
+    received_at: datetime | None = attrs.field(default=None, validator=_utc)
+    id: str | None = None
+
+    @property
+    def code(self) -> str | None:
+        """The verification code in the text in ASCII digits, also from Persian or Arabic ones."""
+        from qasid.text import find_code
+
+        return find_code(self.text)
+
+
+@attrs.frozen(kw_only=True)
+class InboxQuery:
+    """Which messages of the account's own inbox: a page, and moments in UTC."""
+
+    limit: int = attrs.field(default=10, validator=attrs.validators.ge(1))
+    offset: int = attrs.field(default=0, validator=attrs.validators.ge(0))
+    since: datetime | None = attrs.field(default=None, validator=_utc)
+    until: datetime | None = attrs.field(default=None, validator=_utc)
+
+
+# Messages that go.
+
+
+@attrs.frozen(kw_only=True)
+class TextMessage:
+    """A text for one recipient (E.164). `send_at` is UTC; None is now."""
+
+    to: str
+    text: str = attrs.field(repr=False)
+    sender: str | None = None
+    send_at: datetime | None = attrs.field(default=None, validator=_utc)
+
+
+@attrs.frozen(kw_only=True)
+class TemplateMessage:
+    """A template that the provider holds, with its values, for one recipient (E.164)."""
+
+    to: str
+    template: str
+    values: Mapping[str, str] = attrs.field(factory=dict, converter=dict, repr=False)
+    sender: str | None = None
+    send_at: datetime | None = attrs.field(default=None, validator=_utc)
+
+
+@attrs.frozen(kw_only=True)
+class Receipt:
+    """What became of one message: accepted (both None), refused or unknown (see `error`).
+
+    `id` is what `delivery_status` takes; None where the provider gives none.
+    """
+
+    to: str
+    id: str | None = None
+    error: ProviderError | None = None
+    cost: Money | None = None
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the provider took the message."""
+        return self.error is None
+
+    @property
+    def outcome(self) -> Outcome | None:
+        """None when accepted, else whether the message may have gone all the same."""
+        return self.error and self.error.outcome
+
+
+class DeliveryState(enum.Enum):
+    """Where a message is. Anything that is not known to be one of these is `UNKNOWN`."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    FAILED = "failed"
+    UNKNOWN = "unknown"
+
+
+@attrs.frozen(kw_only=True)
+class DeliveryReport:
+    """Where one message is, with the provider's own word in `code`. `at` is UTC."""
+
+    receipt_id: str
+    state: DeliveryState
+    to: str | None = None
+    code: str | None = None
+    at: datetime | None = attrs.field(default=None, validator=_utc)
+
+
+# One-time passwords.
+
+MAX_CODE_DIGITS: Final = 10
+
+
+@attrs.frozen(kw_only=True)
+class OtpOrder:
+    """A one-time password for one recipient (E.164): your own `code`, or one of `length` digits."""
+
+    to: str
+    code: str | None = attrs.field(default=None, repr=False)
+    length: int = attrs.field(default=6)
+    lifetime: timedelta = timedelta(minutes=5)
+    channel: str | None = None
+
+    @code.validator
+    def _digits(self, attribute: attrs.Attribute[Any], value: str | None) -> None:
+        if value is not None and not (value.isascii() and value.isdigit()):
+            raise ValueError("code must be ASCII digits")
+
+    @length.validator
+    def _sane(self, attribute: attrs.Attribute[int], value: int) -> None:
+        if not 3 <= value <= MAX_CODE_DIGITS:
+            raise ValueError(f"length must be between 3 and {MAX_CODE_DIGITS} digits")
+
+    @lifetime.validator
+    def _positive(self, attribute: attrs.Attribute[timedelta], value: timedelta) -> None:
+        if value <= timedelta(0):
+            raise ValueError("lifetime must be longer than nothing")
+
+
+@attrs.frozen(kw_only=True)
+class OtpTicket:
+    """A one-time password is on its way. `code` where the provider tells it; `dial` for USSD."""
+
+    to: str
+    expires_at: datetime | None = attrs.field(default=None, validator=_utc)
+    code: str | None = attrs.field(default=None, repr=False)
+    dial: str | None = None
+    id: str | None = None
+
+
+@attrs.frozen(kw_only=True)
+class OtpVerdict:
+    """Whether the code was right. A wrong code is a verdict, never an error."""
+
+    accepted: bool
+    reason: str = ""
+
+    def __bool__(self) -> bool:
+        return self.accepted
