@@ -10,6 +10,7 @@ import functools
 import json as jsonlib
 import uuid
 from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any, Final, NoReturn, TypeAlias, TypeVar
@@ -20,7 +21,7 @@ import attrs
 from qasid._version import VERSION
 from qasid.errors import InvalidRequest, ProtocolError
 
-__all__ = ["Call", "Effect", "Flow", "Now", "Request", "Response", "Sleep", "Tick", "segment"]
+__all__ = ["Call", "Effect", "Flow", "Now", "Request", "Response", "Sleep", "Tick", "Wait", "segment"]
 
 T = TypeVar("T")
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
@@ -255,6 +256,13 @@ class Call:
     function: Callable[[], Any]
 
 
-Effect: TypeAlias = Request | Sleep | Now | Tick | Call
+@attrs.frozen
+class Wait:
+    """Wait for what another flow will tell. Gives the future's result, or raises its error."""
+
+    future: Future[Any]
+
+
+Effect: TypeAlias = Request | Sleep | Now | Tick | Call | Wait
 Flow: TypeAlias = Generator[Effect, Any, T]
 

@@ -19,9 +19,11 @@ def _clean_secret(instance: object, attribute: attrs.Attribute[Any], value: obje
         raise ValueError("holds a control character, such as a line end")
 
 
-def secret() -> Any:
+def secret(*, default: Any = attrs.NOTHING) -> Any:
     """A setting that must not be seen: no `repr`, no empty value, no control characters."""
-    return attrs.field(repr=False, validator=_clean_secret, metadata={_SECRET: True})
+    return attrs.field(
+        default=default, repr=False, validator=_clean_secret, metadata={_SECRET: True}
+    )
 
 
 def base_url(default: str) -> Any:

@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 import attrs
 
-from qasid.effects import Call, Effect, Flow, Now, Request, Response, Sleep, Tick
+from qasid.effects import Call, Effect, Flow, Now, Request, Response, Sleep, Tick, Wait
 
 __all__ = ["AsyncDriver", "AsyncTransport"]
 
@@ -58,6 +58,9 @@ class AsyncDriver:
                 return asyncio.get_running_loop().time()
             case Call():
                 return await asyncio.to_thread(effect.function)
+            case Wait():
+                # Shielded: when this task is cancelled, the others go on waiting.
+                return await asyncio.shield(asyncio.wrap_future(effect.future))
 
     async def close(self) -> None:
         """Give the connections back."""

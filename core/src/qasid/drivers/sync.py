@@ -8,7 +8,7 @@ from typing import Any, Protocol, TypeVar
 
 import attrs
 
-from qasid.effects import Call, Effect, Flow, Now, Request, Response, Sleep, Tick
+from qasid.effects import Call, Effect, Flow, Now, Request, Response, Sleep, Tick, Wait
 
 __all__ = ["Clock", "SyncDriver", "SystemClock", "Transport"]
 
@@ -84,6 +84,8 @@ class SyncDriver:
                 return self.clock.tick()
             case Call():
                 return effect.function()
+            case Wait():
+                return effect.future.result()
 
     def close(self) -> None:
         """Give the connections back."""

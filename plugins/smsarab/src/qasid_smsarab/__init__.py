@@ -13,10 +13,11 @@ say is marked *[not documented]* at its line.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, TypeAlias
 
 import attrs
 
@@ -42,7 +43,33 @@ from qasid.values import (
 __all__ = ["SMSArab"]
 
 _FULL: Final = Support.full()
-_MINUTE: Final = timedelta(minutes=1)
+_Errors: TypeAlias = frozenset[type[errors.ProviderError]]
+
+_NOTHING: Final[_Errors] = frozenset()
+_READ_ERRORS: Final[_Errors] = frozenset({errors.NumberNotFound, errors.NumberExpired})
+_CANCEL_ERRORS: Final[_Errors] = _READ_ERRORS | {errors.ReleaseRefused}
+
+_CODES: Final[Mapping[str, type[errors.ProviderError]]] = {
+    "INVALID_API_KEY": errors.AuthenticationFailed,
+    "NO_NUMBERS_AVAILABLE": errors.NoNumbersAvailable,
+}
+# [not documented] Every other code: by its name, where that is clear.
+_NAMES: Final = (
+    (re.compile("BALANCE|CREDIT|FUNDS"), errors.InsufficientCredit),
+    (re.compile("EXPIRED"), errors.NumberExpired),
+    (re.compile("NOT_FOUND"), errors.NumberNotFound),
+    (re.compile("(^|_)RATE(_|$)|TOO_MANY"), errors.RateLimited),
+    (re.compile("CANCEL"), errors.ReleaseRefused),
+)
+# 400, 401, 404, 429 and 500 are documented; the others are [not documented].
+_STATUSES: Final[Mapping[int, type[errors.ProviderError]]] = {
+    401: errors.AuthenticationFailed,
+    402: errors.InsufficientCredit,
+    403: errors.PermissionDenied,
+    404: errors.NumberNotFound,
+    409: errors.ReleaseRefused,
+    410: errors.ReleaseRefused,
+}
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -82,38 +109,160 @@ class SMSArab:
     @hookimpl
     def balance(self) -> Flow[Money]:
         """Tell the account's credit in the account's own currency."""
-        data = yield from self._ask("GET", "/v1/balance")
+        response = yield self._request("GET", "/v1/balance")
+        data = _data(response, dict)
         return _money(take(data, "balance", Decimal), take(data, "currency", str))
 
     @hookimpl
     def offers(self, service: str | None, country: str | None) -> Flow[Sequence[Offer]]:
         """List services by country; the API has no filter, so they are picked here."""
-        countries = yield from self._ask("GET", "/v1/services", kind=list)
-        found = [offer for entry in countries for offer in self._offers_of(entry)]
+        response = yield self._request("GET", "/v1/services")
+        found = [offer for entry in _data(response, list) for offer in self._offers_of(entry)]
         return [o for o in found if service in {None, o.service} and country in {None, o.country}]
 
     @hookimpl
     def acquire_number(self, order: NumberOrder) -> Flow[Sequence[Activation]]:
         """Rent one number. `order` has one service; its country is two letters, such as SA."""
-        _check(order)
-        body = {"country_code": order.country, "service_code": order.services[0]}
-        response = yield Request(
-            method="POST", url=f"{self.base_url}/v1/numbers", headers=self._key, json=body
-        )
-        return [self._activation(_data(response, dict), response)]
+        (service,) = _sayable(order).services
+        body = {"country_code": order.country, "service_code": service}
+        response = yield self._request("POST", "/v1/numbers", json=body)
+        return [self._activation(_data(response, dict), order, response)]
 
     @hookimpl
     def fetch_sms(self, inbox: Activation | InboxQuery) -> Flow[Sequence[InboundMessage]]:
         """Read a rented number's messages. They have no ids, and their order is not documented."""
         if not isinstance(inbox, Activation):
             raise errors.InvalidRequest("SMSArab has no inbox of its own; pass an Activation")
-        data = yield from self._ask("GET", f"/v1/messages/{segment(inbox.id)}")
-        _expect(take(data, "status", str), _MESSAGE_STATES, "status")
-        messages = [_message(item, inbox) for item in take(data, "messages", list)]
-        return sorted(dict.fromkeys(messages), key=_when)
+        response = yield self._request("GET", f"/v1/messages/{segment(inbox.id)}")
+        data = _data(response, dict, about=_READ_ERRORS)
+        messages = {_message(item, inbox) for item in take(data, "messages", list)}
+        return sorted(messages, key=attrs.astuple)
 
     @hookimpl
     def release(self, activation: Activation) -> Flow[Released]:
         """Cancel a number. A refund is not documented; the reply has a message and no data."""
-        yield from self._ask("POST", f"/v1/numbers/{segment(activation.id)}/cancel", kind=None)
+        response = yield self._request("POST", f"/v1/numbers/{segment(activation.id)}/cancel")
+        _data(response, None, about=_CANCEL_ERRORS)
         return Released(activation_id=activation.id)
+
+    def _request(self, method: str, path: str, *, json: Any = None) -> Request:
+        headers = {"X-API-Key": self.api_key}
+        return Request(method=method, url=f"{self.base_url}{path}", headers=headers, json=json)
+
+    # How its answers are read.
+
+    def _offers_of(self, entry: object) -> Iterator[Offer]:
+        for service in take(entry, "available_services", list):
+            yield Offer(
+                service=take(service, "service_code", str),
+                country=take(entry, "country_code", str),
+                price=_money(take(service, "cost", Decimal), self.currency),
+                service_name=take(service, "service_name", str, ""),
+                country_name=take(entry, "country_name", str, ""),
+            )
+
+    def _activation(self, data: object, order: NumberOrder, response: Response) -> Activation:
+        cost = take(data, "cost", Decimal, None)
+        return Activation(
+            id=_filled(data, "activation_id"),
+            number=_filled(data, "phone_number"),
+            service=take(data, "service_code", str, order.services[0]),
+            country=take(data, "country_code", str, order.country),
+            acquired_at=response.received_at,
+            expires_at=moment(data, "expires_at") if take(data, "expires_at", str, None) else None,
+            cost=None if cost is None else _money(cost, self.currency),
+        )
+
+
+# What cannot be said to this API is refused before the wire.
+
+
+def _sayable(order: NumberOrder) -> NumberOrder:
+    if len(order.services) != 1:
+        raise errors.InvalidRequest("services: SMSArab rents for one service; order them singly")
+    if order.callback_url is not None:
+        raise errors.InvalidRequest("callback_url: SMSArab has no webhooks; leave it out")
+    return order
+
+
+# How it says no: 429 first, then the code, then the status.
+
+
+def _data(response: Response, kind: type | None, about: _Errors = _NOTHING) -> Any:
+    """The reply's `data` of that kind; nothing where no kind is asked for. Raises its refusal."""
+    if response.status == 429:
+        raise _refusal(errors.RateLimited, None, response)
+    body = _body(response)
+    if not response.ok or take(body, "success", bool) is not True:
+        code = _code(body)
+        raise _refusal(_meaning(response, code, about), code, response)
+    return None if kind is None else take(body, "data", kind)
+
+
+def _body(response: Response) -> Any:
+    """The body as JSON; an error need not have any."""
+    try:
+        return response.json()
+    except errors.ProtocolError:
+        if response.ok:
+            raise
+        return {}
+
+
+def _code(body: object) -> str | None:
+    error = body.get("error") if isinstance(body, Mapping) else None
+    code = error.get("code") if isinstance(error, Mapping) else None
+    return code if isinstance(code, str) else None
+
+
+def _meaning(
+    response: Response, code: str | None, about: _Errors
+) -> type[errors.ProviderError]:
+    kind = _CODES.get(code or "") or _guess(response, code) or _by_status(response.status)
+    return errors.InvalidRequest if kind in _CANCEL_ERRORS - about else kind
+
+
+def _guess(response: Response, code: str | None) -> type[errors.ProviderError] | None:
+    if code is None or response.status >= 500:
+        return None
+    return next((kind for pattern, kind in _NAMES if pattern.search(code)), None)
+
+
+def _by_status(status: int) -> type[errors.ProviderError]:
+    if status >= 500:
+        return errors.ProviderUnavailable
+    return _STATUSES.get(status, errors.InvalidRequest if status >= 400 else errors.ProtocolError)
+
+
+def _refusal(
+    kind: type[errors.ProviderError], code: str | None, response: Response
+) -> errors.ProviderError:
+    wait = retry_after(response, reset="X-RateLimit-Reset") if response.status == 429 else None
+    said = f"SMSArab answered {response.status}" + (f" ({code})" if code else "")
+    return kind(said, code=code, retry_after=wait, response=response)
+
+
+# How its answers are read.
+
+
+def _message(item: object, activation: Activation) -> InboundMessage:
+    return InboundMessage(
+        text=take(item, "text", str),
+        sender=take(item, "sender", str),
+        received_at=moment(item, "received_at"),
+        to=activation.number,
+    )
+
+
+def _filled(data: object, key: str) -> str:
+    text = take(data, key, str)
+    if not text:
+        raise errors.ProtocolError(f"{key!r} is empty")
+    return text
+
+
+def _money(amount: Decimal, currency: str) -> Money:
+    try:
+        return Money(amount, currency)
+    except ValueError:
+        raise errors.ProtocolError("'currency' is not a code of ISO 4217") from None

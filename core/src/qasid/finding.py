@@ -1,0 +1,186 @@
+"""From a name to a provider: stevedore finds it, pluggy tells what it can.
+
+The entry points are scanned once and nothing is imported by that. A provider is imported when it is
+asked for; one that is broken, or whose name two distributions claim, harms no other.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.metadata
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+import attrs
+
+from qasid import hookspecs
+from qasid._version import CONTRACT_VERSION
+from qasid.emulation import Emulator
+from qasid.errors import PluginError, ProviderNotFound
+from qasid.hookspecs import HOOKS
+from qasid.values import ProviderInfo
+
+__all__ = ["Claim", "emulator", "forget", "implemented", "installed", "provider", "providers_with"]
+
+PROVIDERS: Final = "qasid.providers"
+EMULATORS: Final = "qasid.emulators"
+
+
+@attrs.frozen(kw_only=True)
+class Claim:
+    """One distribution's claim to a name. `target` is ``module:attribute``."""
+
+    name: str
+    target: str
+    distribution: str
+    version: str
+    entry_point: importlib.metadata.EntryPoint = attrs.field(repr=False, eq=False)
+
+    @property
+    def owner(self) -> str:
+        """The distribution and its version."""
+        return f"{self.distribution} {self.version}"
+
+
+@functools.cache
+def installed(group: str = PROVIDERS) -> Mapping[str, tuple[Claim, ...]]:
+    """Every name and who claims it; imports nothing. Remembered until `forget`."""
+    names: dict[str, list[Claim]] = {}
+    for entry_point in importlib.metadata.entry_points(group=group):
+        claim = _claim(entry_point)
+        names.setdefault(claim.name, []).append(claim)
+    return {name: tuple(_distinct(names[name])) for name in sorted(names)}
+
+
+def _claim(entry_point: importlib.metadata.EntryPoint) -> Claim:
+    owner = entry_point.dist
+    return Claim(
+        name=entry_point.name,
+        target=entry_point.value,
+        distribution=owner.name if owner else "an unknown distribution",
+        version=owner.version if owner else "?",
+        entry_point=entry_point,
+    )
+
+
+def _distinct(claims: Iterable[Claim]) -> Iterable[Claim]:
+    # One distribution may be seen twice on the path: the first is the one that is imported.
+    return {claim.distribution: claim for claim in reversed(list(claims))}.values()
+
+
+def forget() -> None:
+    """Scan again and load again at the next call, as after an installation while running."""
+    installed.cache_clear()
+    _load.cache_clear()
+
+
+def provider(name: str) -> type[Any]:
+    """The provider class of that name, checked.
+
+    Raises `ProviderNotFound`, or `PluginError` where the name is claimed twice, the import fails, or
+    the class is no provider for this version of the contract.
+    """
+    found = _load(PROVIDERS, name)
+    _check(name, found)
+    return found
+
+
+def emulator(name: str) -> type[Emulator]:
+    """The emulator class of that name. Raises `ProviderNotFound`, `PluginError`."""
+    found: type[Emulator] = _load(EMULATORS, name)
+    return found
+
+
+def _sole_claim(group: str, name: str) -> Claim:
+    claims = installed(group).get(name, ())
+    if not claims:
+        raise ProviderNotFound(_missing(group, name))
+    if len(claims) > 1:
+        owners = " and ".join(claim.owner for claim in claims)
+        raise PluginError(f"{name!r} is claimed by {owners}; uninstall all but one of them")
+    return claims[0]
+
+
+def _missing(group: str, name: str) -> str:
+    known = ", ".join(installed(group)) or "none"
+    what = "provider" if group == PROVIDERS else "emulator"
+    return f"no {what} {name!r} is installed (there are: {known}); try: pip install qasid-{name}"
+
+
+@functools.cache
+def _load(group: str, name: str) -> Any:
+    """Import one class through stevedore, which must import neither less nor more than that."""
+    claim = _sole_claim(group, name)
+    try:
+        return _import(group, claim)
+    except (KeyboardInterrupt, MemoryError):
+        raise
+    except BaseException as error:  # SystemExit and AssertionError of a plugin's import too
+        raise PluginError(_broken(claim, f"{type(error).__name__}: {error}")) from error
+
+
+def _import(group: str, claim: Claim) -> Any:
+    from stevedore import named  # late: it takes longer to import than most commands take to run
+
+    class OneClass(named.NamedExtensionManager[Any]):
+        # The scan above stands in for stevedore's own, whose cache outlives a reinstallation.
+        def list_entry_points(self) -> list[importlib.metadata.EntryPoint]:
+            return [claim.entry_point]
+
+    def reraise(manager: object, entry_point: object, error: BaseException) -> None:
+        raise error
+
+    manager = OneClass(group, [claim.name], on_load_failure_callback=reraise)
+    return manager.extensions[0].plugin
+
+
+def _broken(claim: Claim, problem: str) -> str:
+    return f"{claim.name!r} of {claim.owner} ({claim.target}) is broken: {problem}"
+
+
+def _check(name: str, found: Any) -> None:
+    problem = _problem(found)
+    if problem:
+        raise PluginError(_broken(_sole_claim(PROVIDERS, name), problem))
+
+
+def _problem(found: Any) -> str | None:
+    if not (isinstance(found, type) and attrs.has(found)):
+        return "the entry point must name an attrs class"
+    info = getattr(found, "info", None)
+    if not isinstance(info, ProviderInfo):
+        return "the class has no `info: ClassVar = ProviderInfo(...)`"
+    if "base_url" not in attrs.fields_dict(found):
+        return "the class has no field `base_url`"
+    return _contract_problem(info.contract)
+
+
+def _contract_problem(contract: str) -> str | None:
+    ours = ".".join(map(str, CONTRACT_VERSION))
+    try:
+        major, minor = map(int, contract.split("."))
+    except ValueError:
+        return f"its contract {contract!r} is not of the form '1.0'"
+    if major == CONTRACT_VERSION[0] and minor <= CONTRACT_VERSION[1]:
+        return None
+    return f"it is made for contract {contract}, this Qasid has {ours}; install versions that agree"
+
+
+def implemented(found: type[Any]) -> frozenset[str]:
+    """The hooks that a provider class implements, told without an instance."""
+    import pluggy
+
+    reader = pluggy.PluginManager(hookspecs.PROJECT)
+    return frozenset(name for name in HOOKS if reader.parse_hookimpl_opts(found, name) is not None)
+
+
+def providers_with(hook: str) -> tuple[str, ...]:
+    """The names of the installed providers that can do it; broken ones are passed over."""
+    return tuple(name for name in installed() if _can(name, hook))
+
+
+def _can(name: str, hook: str) -> bool:
+    try:
+        return hook in implemented(provider(name))
+    except PluginError:
+        return False

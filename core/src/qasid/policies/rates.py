@@ -1,0 +1,118 @@
+"""Providers' limits, kept by reservation: nobody is refused who can wait, and nobody is overtaken.
+
+Each limit is a lane with the generic cell rate algorithm (GCRA) over a calendar: a call books the
+earliest moment that conforms to all lanes that it uses, now or later, and then sleeps until then. As
+moments are booked in advance, a call that must wait long for a narrow lane (ten acquisitions a
+minute) leaves the wide one (120 requests a minute) free for others until then.
+"""
+
+from __future__ import annotations
+
+import threading
+from bisect import insort
+from collections.abc import Iterable, Sequence
+from datetime import timedelta
+from typing import Final
+
+import attrs
+
+from qasid.effects import Flow, Sleep, Tick
+from qasid.errors import RateLimited
+from qasid.values import Limit
+
+__all__ = ["Limiter"]
+
+# Requests do not travel equally fast: two that leave 1.00 s apart may arrive 0.96 s apart.
+_GUARD: Final = 1.05
+_ROUNDING: Final = 1e-9
+
+
+@attrs.define
+class _Lane:
+    """One limit. Booked moments are sorted; those that have passed are folded into `due`."""
+
+    limit: Limit
+    interval: float
+    slack: float
+    due: float = float("-inf")  # GCRA's theoretical arrival time
+    booked: list[float] = attrs.field(factory=list)
+
+    @classmethod
+    def of(cls, limit: Limit) -> _Lane:
+        # In any period: burst + period / interval - 1 = requests.
+        steady = limit.requests - limit.burst + 1
+        interval = limit.period.total_seconds() * _GUARD / steady
+        return cls(limit, interval, interval * (limit.burst - 1))
+
+    def forget(self, now: float) -> None:
+        while self.booked and self.booked[0] <= now:
+            self.due = self._after(self.due, self.booked.pop(0))
+
+    def earliest(self, start: float) -> float:
+        """The first moment from `start` on that conforms, and lets all booked ones conform."""
+        due, at = self.due, start
+        for index, other in enumerate(self.booked):
+            at = max(at, due - self.slack)
+            if at < other and self._conform(self._after(due, at), index):
+                return at
+            due = self._after(due, other)
+        return max(at, due - self.slack)
+
+    def _conform(self, due: float, index: int) -> bool:
+        for other in self.booked[index:]:
+            if other < due - self.slack - _ROUNDING:
+                return False
+            due = self._after(due, other)
+        return True
+
+    def _after(self, due: float, at: float) -> float:
+        return max(due, at) + self.interval
+
+
+class Limiter:
+    """The limits of one account, shared by all its threads and tasks."""
+
+    def __init__(self, limits: Iterable[Limit], *, max_wait: float) -> None:
+        self._lanes = [_Lane.of(limit) for limit in limits]
+        self._max_wait = max_wait
+        self._held: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def admission(self, hook: str) -> Flow[None]:
+        """Return when a request of that hook may go. Raises `RateLimited` at once if too late."""
+        now = yield Tick()
+        wait = self._reserve(hook, now)
+        if wait > 0:
+            yield Sleep(wait)
+
+    def hold(self, hook: str, seconds: float) -> Flow[None]:
+        """Let no further request of that hook go for so long, as the provider asked."""
+        now = yield Tick()
+        with self._lock:
+            self._held[hook] = max(now + seconds, self._held.get(hook, now))
+
+    def _reserve(self, hook: str, now: float) -> float:
+        lanes = [lane for lane in self._lanes if lane.limit.applies_to(hook)]
+        with self._lock:
+            for lane in lanes:
+                lane.forget(now)
+            at = _common(lanes, max(now, self._held.get(hook, now)))
+            if at - now > self._max_wait:
+                raise _too_late(at - now)
+            for lane in lanes:
+                insort(lane.booked, at)
+        return at - now
+
+
+def _common(lanes: Sequence[_Lane], start: float) -> float:
+    at = start
+    while (later := max((lane.earliest(at) for lane in lanes), default=at)) > at:
+        at = later
+    return at
+
+
+def _too_late(wait: float) -> RateLimited:
+    return RateLimited(
+        f"the provider's limits allow this in {wait:.0f} s, which is over max_wait; try later",
+        retry_after=timedelta(seconds=wait),
+    )

@@ -1,0 +1,266 @@
+"""The book of rentals: what is open, what was paid, and so what the budget still allows.
+
+A rental is written *before* the request, in one transaction with the counts that allow it, and
+settled after it; a crash between the two leaves it `pending`, never forgotten. In memory by default;
+with a path it is a small SQLite file that processes share.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+import threading
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from qasid.errors import BudgetExceeded, SettingsError
+from qasid.settings import Options
+from qasid.values import Activation, Money
+
+__all__ = ["Rental", "Rentals"]
+
+_log = logging.getLogger("qasid")
+_DAY: Final = timedelta(days=1)
+_SCHEMA: Final = """
+CREATE TABLE IF NOT EXISTS rental (
+    id INTEGER PRIMARY KEY,
+    account TEXT NOT NULL,
+    provider TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('pending', 'open', 'kept', 'closed')),
+    begun_at REAL NOT NULL,
+    ends_at REAL NOT NULL,
+    activation_id TEXT,
+    activation TEXT,
+    amount TEXT,
+    currency TEXT
+) STRICT
+"""
+
+
+@attrs.frozen(kw_only=True)
+class Rental:
+    """One number that is, or may be, rented.
+
+    `state` is `pending` (asked for; whether it was rented is not known yet, or never became known),
+    `open`, or `kept` (the provider refused to take it back). Moments are UTC.
+    """
+
+    account: str
+    provider: str
+    state: str
+    begun_at: datetime
+    ends_at: datetime
+    activation: Activation | None = None
+
+
+class Rentals:
+    """The rentals of any number of accounts. Threads and processes may share a file.
+
+    Raises `SettingsError` where the file cannot be written. A file that is no database is set aside
+    under another name, and a new one begun.
+    """
+
+    def __init__(self, path: Path | str = ":memory:") -> None:
+        self._path = path
+        self._lock = threading.Lock()
+        self._connection = self._opened()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._connection.close()
+
+    def begin(
+        self,
+        account: str,
+        provider: str,
+        count: int,
+        *,
+        now: datetime,
+        lifetime: timedelta,
+        price: Money | None,
+        options: Options,
+    ) -> list[int]:
+        """Write down `count` rentals that are about to be asked for; give their row numbers.
+
+        Raises `BudgetExceeded` where the account's caps do not allow them.
+        """
+        with self._transaction() as run:
+            _check_caps(run, account, count, now, price, options)
+            return [self._insert(run, account, provider, now, now + lifetime) for _ in range(count)]
+
+    def _insert(
+        self, run: sqlite3.Connection, account: str, provider: str, now: datetime, end: datetime
+    ) -> int:
+        columns = "(account, provider, state, begun_at, ends_at) VALUES (?, ?, 'pending', ?, ?)"
+        values = (account, provider, now.timestamp(), end.timestamp())
+        return run.execute(f"INSERT INTO rental {columns}", values).lastrowid or 0
+
+    def cancel(self, rows: Sequence[int]) -> None:
+        """Strike out what was not performed."""
+        with self._transaction() as run:
+            run.executemany("DELETE FROM rental WHERE id = ?", [(row,) for row in rows])
+
+    def settle(self, rows: Sequence[int], activations: Sequence[Activation]) -> None:
+        """Write down what was rented. What was asked for and not rented is struck out."""
+        with self._transaction() as run:
+            for row, activation in zip(rows, activations, strict=False):
+                _fill(run, row, activation)
+            run.executemany("DELETE FROM rental WHERE id = ?", [(r,) for r in rows[len(activations) :]])
+
+    def mark(self, account: str, activation_id: str, state: str) -> None:
+        """Note that a number was given back (`closed`) or that the provider kept it (`kept`)."""
+        with self._transaction() as run:
+            run.execute(
+                "UPDATE rental SET state = ? WHERE account = ? AND activation_id = ?",
+                (state, account, activation_id),
+            )
+
+    def current(self, *, now: datetime, account: str | None = None) -> list[Rental]:
+        """Every rental that is not closed and whose time is not over, oldest first."""
+        chosen = "SELECT * FROM rental WHERE state != 'closed' AND ends_at > ? AND ? IN ('', account)"
+        with self._transaction() as run:
+            rows = run.execute(f"{chosen} ORDER BY id", (now.timestamp(), account or "")).fetchall()
+        return [_rental(row) for row in rows]
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+            except BaseException:
+                self._connection.execute("ROLLBACK")
+                raise
+            self._connection.execute("COMMIT")
+
+    def _opened(self) -> sqlite3.Connection:
+        try:
+            return _connect(self._path)
+        except sqlite3.OperationalError as error:
+            raise _unusable(self._path, error) from None
+        except sqlite3.DatabaseError:
+            _set_aside(Path(self._path))
+            return _connect(self._path)
+
+
+def _connect(path: Path | str) -> sqlite3.Connection:
+    if isinstance(path, Path):
+        _make_room(path)
+    connection = sqlite3.connect(
+        path, timeout=10.0, isolation_level=None, check_same_thread=False
+    )
+    connection.row_factory = sqlite3.Row
+    try:
+        connection.execute(_SCHEMA)
+        connection.execute("BEGIN IMMEDIATE")  # writable at all? Better known before a number is paid
+        connection.execute("COMMIT")
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _make_room(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+    except OSError as error:
+        raise _unusable(path, error) from None
+
+
+def _unusable(path: Path | str, error: Exception) -> SettingsError:
+    return SettingsError(
+        f"{path} cannot be written ({error})",
+        account="*",
+        field="state directory",
+        remedy="make it writable, or name another with QASID_STATE_DIR",
+    )
+
+
+def _set_aside(path: Path) -> None:
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
+    aside = path.rename(path.with_name(f"{path.name}.damaged-{stamp}"))
+    _log.warning("%s is no database; it was set aside as %s and a new one begun", path, aside)
+
+
+def _check_caps(
+    run: sqlite3.Connection,
+    account: str,
+    count: int,
+    now: datetime,
+    price: Money | None,
+    options: Options,
+) -> None:
+    yesterday = (now - _DAY).timestamp()
+    waiting = "state IN ('pending', 'open') AND ends_at > ?"
+    _check_cap("max_open", _count(run, account, waiting, now.timestamp()) + count, options.max_open)
+    today = _count(run, account, "begun_at > ?", yesterday) + count
+    _check_cap("max_per_day", today, options.max_per_day)
+    if options.max_spend is not None and price is not None:
+        _check_spend(_spent(run, account, yesterday, price), price, options.max_spend)
+
+
+def _count(run: sqlite3.Connection, account: str, condition: str, moment: float) -> int:
+    query = f"SELECT count(*) FROM rental WHERE account = ? AND {condition}"  # noqa: S608, ours
+    return int(run.execute(query, (account, moment)).fetchone()[0])
+
+
+def _check_cap(cap: str, wanted: int, allowed: int) -> None:
+    if wanted > allowed:
+        what = "open activations" if cap == "max_open" else "acquisitions in 24 hours"
+        raise BudgetExceeded(
+            f"{cap}: this would make {wanted} {what}, and {allowed} are allowed; release numbers,"
+            f" wait, or raise {cap} in the account's settings",
+            cap=cap,
+        )
+
+
+def _spent(run: sqlite3.Connection, account: str, since: float, price: Money) -> Money:
+    query = "SELECT amount FROM rental WHERE account = ? AND begun_at > ? AND currency = ?"
+    rows = run.execute(query, (account, since, price.currency)).fetchall()
+    return Money(sum((Decimal(row["amount"]) for row in rows), Decimal(0)), price.currency)
+
+
+def _check_spend(spent: Money, price: Money, cap: Money) -> None:
+    if cap.currency != price.currency:
+        message = f"max_spend is in {cap.currency} and prices are in {price.currency}; set it in those"
+        raise BudgetExceeded(message, cap="max_spend")
+    if spent + price > cap:
+        raise BudgetExceeded(
+            f"max_spend: {price} on top of {spent} in 24 hours would pass {cap}; wait or raise it",
+            cap="max_spend",
+        )
+
+
+def _fill(run: sqlite3.Connection, row: int, activation: Activation) -> None:
+    cost, end = activation.cost, activation.expires_at
+    run.execute(
+        "UPDATE rental SET state = 'open', activation_id = ?, activation = ?, amount = ?,"
+        " currency = ?, ends_at = coalesce(?, ends_at) WHERE id = ?",
+        (
+            activation.id,
+            activation.dump(),
+            cost and str(cost.amount),
+            cost and cost.currency,
+            end and end.timestamp(),
+            row,
+        ),
+    )
+
+
+def _rental(row: Any) -> Rental:
+    stored = row["activation"]
+    return Rental(
+        account=row["account"],
+        provider=row["provider"],
+        state=row["state"],
+        begun_at=datetime.fromtimestamp(row["begun_at"], UTC),
+        ends_at=datetime.fromtimestamp(row["ends_at"], UTC),
+        activation=stored and Activation.load(stored),
+    )

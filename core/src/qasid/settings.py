@@ -1,0 +1,338 @@
+"""Settings: from arguments, then the environment, then ``qasid.toml``; each mistake is one clear error.
+
+For the account `work` the field `api_key` is looked for in the arguments of `connect`, in the
+variable ``QASID_WORK_API_KEY``, and in the table ``[accounts.work]`` of ``qasid.toml``, first in the
+current directory and then in the user's config directory. A text may be a reference: ``{ env = "NAME"
+}``, ``{ file = "PATH" }`` or ``{ keyring = "SERVICE/USER" }``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+import stat
+import tomllib
+import types
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from qasid import finding
+from qasid.errors import PluginError, ProviderNotFound, SettingsError
+from qasid.fields import is_secret
+from qasid.values import Money
+
+__all__ = ["Options", "Resolved", "accounts", "configured", "resolve"]
+
+FILE_NAME: Final = "qasid.toml"
+
+_positive = attrs.validators.gt(0)
+_not_negative = attrs.validators.ge(0)
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    """The options that every account has, beside its provider's own settings.
+
+    `connect_timeout` and `timeout` (until the whole answer is there) are seconds, `max_body` bytes.
+    `max_wait` is how many seconds a call may wait for the provider's limits before it fails instead.
+    The last three are the budget for renting: `max_open` activations at once, `max_per_day` in any
+    24 hours, and `max_spend` in any 24 hours, where set (such as ``"5.00 USD"``).
+    """
+
+    connect_timeout: float = attrs.field(default=10.0, validator=_positive)
+    timeout: float = attrs.field(default=30.0, validator=_positive)
+    max_body: int = attrs.field(default=1_048_576, validator=_positive)
+    pool_size: int = attrs.field(default=10, validator=_positive)
+    max_wait: float = attrs.field(default=120.0, validator=_not_negative)
+    max_open: int = attrs.field(default=2, validator=_not_negative)
+    max_per_day: int = attrs.field(default=20, validator=_not_negative)
+    max_spend: Money | None = None
+
+
+@attrs.frozen(kw_only=True)
+class Resolved:
+    """An account, ready: its name, its provider's name, the provider itself, and the options."""
+
+    account: str
+    provider_name: str
+    provider: Any
+    options: Options
+
+
+@attrs.frozen(kw_only=True)
+class _Given:
+    """One raw value and where it came from."""
+
+    value: Any = attrs.field(repr=False)
+    place: str
+    path: Path | None = None
+
+
+def resolve(name: str, arguments: Mapping[str, Any] | None = None) -> Resolved:
+    """Everything that the account or provider `name` needs.
+
+    Raises `SettingsError`, `ProviderNotFound`, `PluginError`.
+    """
+    table, path = accounts().get(name, ({}, None))
+    provider_name = _provider_name(name, table)
+    found = _provider(provider_name)
+    fields = _fields(provider_name, found)
+    given = _gather(name, fields, arguments or {}, table, path)
+    values = {key: _value(name, fields[key], given[key]) for key in given}
+    return Resolved(
+        account=name,
+        provider_name=provider_name,
+        provider=_build(name, found, values),
+        options=_build(name, Options, values),
+    )
+
+
+def _provider_name(name: str, table: Mapping[str, Any]) -> str:
+    provider_name = table.get("provider", name)
+    if not isinstance(provider_name, str):
+        raise _error("is not a text", name, "provider", 'write provider = "NAME"')
+    return provider_name
+
+
+def _provider(provider_name: str) -> type[Any]:
+    try:
+        return finding.provider(provider_name)
+    except ProviderNotFound as error:
+        known = ", ".join(accounts()) or "none"
+        raise ProviderNotFound(f"{error} (accounts in {FILE_NAME}: {known})") from None
+
+
+def _fields(provider_name: str, found: type[Any]) -> dict[str, attrs.Attribute[Any]]:
+    both = [*attrs.fields(attrs.resolve_types(found)), *attrs.fields(attrs.resolve_types(Options))]
+    fields = {field.alias or field.name: field for field in both if field.init}
+    if len(fields) != len([field for field in both if field.init]):
+        raise PluginError(f"{provider_name!r} is broken: a field has the name of an option")
+    return fields
+
+
+# Where values come from.
+
+
+def config_paths() -> tuple[Path, Path]:
+    """The two places of ``qasid.toml``, the nearer first."""
+    import platformdirs
+
+    return Path(FILE_NAME), Path(platformdirs.user_config_dir("qasid")) / FILE_NAME
+
+
+def accounts() -> dict[str, tuple[dict[str, Any], Path | None]]:
+    """The accounts of ``qasid.toml``: table and file of each. Raises `SettingsError`."""
+    found: dict[str, tuple[dict[str, Any], Path | None]] = {}
+    for path in config_paths():
+        for name, table in _tables(path).items():
+            found.setdefault(name, (table, path))
+    return found
+
+
+def _tables(path: Path) -> dict[str, dict[str, Any]]:
+    tables = _document(path).get("accounts", {})
+    if not (isinstance(tables, dict) and all(isinstance(t, dict) for t in tables.values())):
+        raise _error("is not a table of tables", str(path), "accounts", "write [accounts.NAME]")
+    return tables
+
+
+def _document(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError):
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise _error(f"cannot be read ({type(error).__name__})", str(path), "*", "mend it") from None
+    except tomllib.TOMLDecodeError as error:
+        where = str(error).rpartition("(at ")[2].rstrip(")")
+        raise _error(f"is not TOML (at {where})", str(path), "*", "mend that line") from None
+
+
+def configured() -> list[str]:
+    """Every account that has settings: those of ``qasid.toml``, and providers with variables."""
+    by_environment = [n for n in finding.installed() if any(_variables(n, [*finding.installed()]))]
+    return list(dict.fromkeys([*accounts(), *by_environment]))
+
+
+def _prefix(name: str) -> str:
+    return f"QASID_{name.upper().replace('-', '_').replace('.', '_')}_"
+
+
+def _variables(name: str, others: Iterable[str]) -> Iterable[str]:
+    """The variables of that account, but for those of an account with a longer name."""
+    mine = _prefix(name)
+    longer = tuple(p for p in map(_prefix, others) if p.startswith(mine) and p != mine)
+    return [v for v in os.environ if v.startswith(mine) and not v.startswith(longer)]
+
+
+def _gather(
+    name: str,
+    fields: Mapping[str, attrs.Attribute[Any]],
+    arguments: Mapping[str, Any],
+    table: Mapping[str, Any],
+    path: Path | None,
+) -> dict[str, _Given]:
+    given = {
+        key: _Given(value=value, place=f"{path}", path=path)
+        for key, value in table.items()
+        if key != "provider"
+    }
+    for variable in _variables(name, [*finding.installed(), *accounts()]):
+        key = variable.removeprefix(_prefix(name)).lower()
+        given[key] = _Given(value=os.environ[variable], place=f"the variable {variable}")
+    given |= {k: _Given(value=v, place="the arguments") for k, v in arguments.items()}
+    for key, value in given.items():
+        _known(name, fields, key, value.place)
+    return given
+
+
+def _known(name: str, fields: Iterable[str], key: str, place: str) -> None:
+    if key not in fields:
+        close = difflib.get_close_matches(key, fields, n=1)
+        remedy = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(fields))}"
+        raise _error(f"is unknown (in {place})", name, key, remedy)
+
+
+# From a raw value to a typed one.
+
+
+def _value(name: str, field: attrs.Attribute[Any], given: _Given) -> Any:
+    if isinstance(given.value, dict):
+        return _referred(name, field, given.value)
+    if given.path is not None and is_secret(field):
+        _private(name, field.name, given.path)
+    return _typed(name, field, given.value)
+
+
+def _referred(name: str, field: attrs.Attribute[Any], reference: dict[str, Any]) -> Any:
+    match reference:
+        case {"env": str(variable), **rest} if not rest:
+            text = os.environ.get(variable)
+            problem, remedy = f"the variable {variable} is not set", f"set {variable}"
+        case {"file": str(path), **rest} if not rest:
+            text = _file_text(name, field.name, Path(path).expanduser())
+            problem, remedy = "", ""
+        case {"keyring": str(entry), **rest} if not rest and "/" in entry:
+            text = _keyring_text(name, field.name, entry)
+            problem, remedy = f"the keyring has no {entry!r}", "store it there"
+        case _:
+            text, problem = None, "is not a reference"
+            remedy = 'write { env = "…" }, { file = "…" } or { keyring = "SERVICE/USER" }'
+    if text is None:
+        raise _error(problem, name, field.name, remedy)
+    return _typed(name, field, text)
+
+
+def _file_text(name: str, field: str, path: Path) -> str:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        problem = f"the file {path} cannot be read ({type(error).__name__})"
+        raise _error(problem, name, field, "name a readable text file") from None
+    _private(name, field, path)
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+def _private(name: str, field: str, path: Path) -> None:
+    if os.name == "posix" and path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH):
+        raise _error(f"{path} is open to all users", name, field, f"run: chmod 600 {path}")
+
+
+def _keyring_text(name: str, field: str, entry: str) -> str | None:
+    try:
+        import keyring
+    except ImportError:
+        remedy = 'run: pip install "qasid[keyring]"'
+        raise _error("the keyring library is not installed", name, field, remedy) from None
+    service, _, user = entry.rpartition("/")
+    try:
+        return keyring.get_password(service, user)
+    except keyring.errors.KeyringError as error:
+        problem = f"the keyring failed ({type(error).__name__})"
+        raise _error(problem, name, field, "unlock it or use { file = … }") from None
+
+
+def _truth(text: str) -> bool:
+    return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[
+        text.strip().lower()
+    ]
+
+
+_READERS: Final[Mapping[type, tuple[Callable[[str], Any], str]]] = {
+    str: (str, "a text"),
+    int: (int, "a whole number"),
+    float: (float, "a number"),
+    bool: (_truth, "true or false"),
+    timedelta: (lambda text: timedelta(seconds=float(text)), "a number of seconds"),
+    Money: (Money.parse, "an amount and a currency, such as '5.00 USD'"),
+}
+
+
+def _typed(name: str, field: attrs.Attribute[Any], value: Any) -> Any:
+    kind = _plain(field.type)
+    reader, words = _READERS.get(kind, (None, ""))
+    if reader is None or value is None or (isinstance(value, kind) and not _sneaky(kind, value)):
+        return value
+    if kind is float and type(value) is int:
+        return float(value)
+    try:
+        return reader(value if isinstance(value, str) and kind is not str else _refuse())
+    except (ValueError, KeyError, OverflowError):
+        raise _error(f"is not {words}", name, field.name, f"give {words}") from None
+
+
+def _refuse() -> str:
+    raise ValueError
+
+
+def _sneaky(kind: type, value: Any) -> bool:
+    return isinstance(value, bool) and kind is not bool
+
+
+def _plain(kind: Any) -> Any:
+    """`X` of `X | None`, `str` of a `Literal`."""
+    if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
+        return next(arm for arm in typing.get_args(kind) if arm is not type(None))
+    return str if typing.get_origin(kind) is typing.Literal else kind
+
+
+def _build(name: str, kind: type[Any], values: Mapping[str, Any]) -> Any:
+    fields = {field.alias or field.name: field for field in attrs.fields(kind) if field.init}
+    missing = [k for k, f in fields.items() if f.default is attrs.NOTHING and k not in values]
+    if missing:
+        remedy = f"set the variable {_prefix(name)}{missing[0].upper()} or pass {missing[0]}="
+        raise _error("is missing", name, missing[0], remedy)
+    mine = {key: value for key, value in values.items() if key in fields}
+    try:
+        return kind(**mine)
+    except (ValueError, TypeError) as error:
+        raise _blame(name, fields, mine, error) from None
+
+
+def _blame(
+    name: str, fields: Mapping[str, attrs.Attribute[Any]], values: Mapping[str, Any], error: Exception
+) -> SettingsError:
+    """Which field did not fit: built one at a time over the others' defaults."""
+    culprit = next((k for k, v in values.items() if _fails(fields[k], v)), "?")
+    shown = str(values.get(culprit, ""))
+    problem = str(error) if not shown or shown not in str(error) else "is out of range"
+    return _error(problem, name, culprit, "give a value that fits")
+
+
+def _fails(field: attrs.Attribute[Any], value: Any) -> bool:
+    try:
+        converted = field.converter(value) if callable(field.converter) else value
+        if field.validator is not None:
+            field.validator(None, field, converted)
+    except (ValueError, TypeError):
+        return True
+    return False
+
+
+def _error(problem: str, account: str, field: str, remedy: str) -> SettingsError:
+    return SettingsError(problem, account=account, field=field, remedy=remedy)
