@@ -198,7 +198,7 @@ class OtpRejected(ProviderError):
 class ProviderUnavailable(ProviderError):
     """The provider failed on its own side."""
 
-    default_outcome = None
+    default_outcome: ClassVar[Outcome | None] = None
 
 
 class ConnectFailed(ProviderUnavailable):

@@ -80,7 +80,7 @@ def provider(name: str) -> type[Any]:
     Raises `ProviderNotFound`, or `PluginError` where the name is claimed twice, the import fails, or
     the class is no provider for this version of the contract.
     """
-    found = _load(PROVIDERS, name)
+    found: type[Any] = _load(PROVIDERS, name)
     _check(name, found)
     return found
 

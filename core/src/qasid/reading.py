@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
-from typing import Any, TypeVar, overload
+from typing import Any, Final, TypeVar, overload
 
 from qasid.effects import Response
 from qasid.errors import ProtocolError
@@ -15,13 +15,14 @@ __all__ = ["moment", "retry_after", "take"]
 
 T = TypeVar("T")
 D = TypeVar("D")
+_NEEDED: Final = object()
 
 
 @overload
 def take(body: object, key: str, kind: type[T]) -> T: ...
 @overload
 def take(body: object, key: str, kind: type[T], default: D) -> T | D: ...
-def take(body: object, key: str, kind: type[T], *default: Any) -> Any:
+def take(body: object, key: str, kind: type[T], default: Any = _NEEDED) -> Any:
     """The member `key` of a JSON object, of exactly that type.
 
     `Decimal` takes whole and fractional numbers, and no text; `bool` is never an `int`. With a
@@ -31,9 +32,9 @@ def take(body: object, key: str, kind: type[T], *default: Any) -> Any:
     if not isinstance(body, Mapping):
         raise ProtocolError(f"{key!r} was looked for in a {_kind(body)}, not in an object")
     value = body.get(key)
-    if value is None and default:
-        return default[0]
-    if kind is Decimal and _is(value, int):
+    if value is None and default is not _NEEDED:
+        return default
+    if kind is Decimal and isinstance(value, int) and not isinstance(value, bool):
         return Decimal(value)
     if not _is(value, kind):
         found = "missing" if key not in body else f"a {_kind(value)}"

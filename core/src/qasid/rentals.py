@@ -42,6 +42,22 @@ CREATE TABLE IF NOT EXISTS rental (
 ) STRICT
 """
 
+_INSERT: Final = """
+INSERT INTO rental (account, provider, state, begun_at, ends_at, amount, currency)
+VALUES (?, ?, 'pending', ?, ?, ?, ?)
+"""
+_FILL: Final = """
+UPDATE rental SET state = 'open', activation_id = ?, activation = ?, amount = coalesce(?, amount),
+    currency = coalesce(?, currency), ends_at = coalesce(?, ends_at)
+WHERE id = ?
+"""
+_CURRENT: Final = """
+SELECT * FROM rental
+WHERE state != 'closed' AND ends_at > ? AND ? IN ('', account) ORDER BY id
+"""
+_WAITING: Final = "state IN ('pending', 'open') AND ends_at > ?"
+_RECENT: Final = "begun_at > ?"
+
 
 @attrs.frozen(kw_only=True)
 class Rental:
@@ -92,14 +108,9 @@ class Rentals:
         """
         with self._transaction() as run:
             _check_caps(run, account, count, now, price, options)
-            return [self._insert(run, account, provider, now, now + lifetime) for _ in range(count)]
-
-    def _insert(
-        self, run: sqlite3.Connection, account: str, provider: str, now: datetime, end: datetime
-    ) -> int:
-        columns = "(account, provider, state, begun_at, ends_at) VALUES (?, ?, 'pending', ?, ?)"
-        values = (account, provider, now.timestamp(), end.timestamp())
-        return run.execute(f"INSERT INTO rental {columns}", values).lastrowid or 0
+            begun, end = now.timestamp(), (now + lifetime).timestamp()
+            values = (account, provider, begun, end, *_columns(price))
+            return [run.execute(_INSERT, values).lastrowid or 0 for _ in range(count)]
 
     def cancel(self, rows: Sequence[int]) -> None:
         """Strike out what was not performed."""
@@ -123,21 +134,19 @@ class Rentals:
 
     def current(self, *, now: datetime, account: str | None = None) -> list[Rental]:
         """Every rental that is not closed and whose time is not over, oldest first."""
-        chosen = "SELECT * FROM rental WHERE state != 'closed' AND ends_at > ? AND ? IN ('', account)"
         with self._transaction() as run:
-            rows = run.execute(f"{chosen} ORDER BY id", (now.timestamp(), account or "")).fetchall()
+            rows = run.execute(_CURRENT, (now.timestamp(), account or "")).fetchall()
         return [_rental(row) for row in rows]
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
-            self._connection.execute("BEGIN IMMEDIATE")
             try:
-                yield self._connection
-            except BaseException:
-                self._connection.execute("ROLLBACK")
-                raise
-            self._connection.execute("COMMIT")
+                with self._connection:
+                    self._connection.execute("BEGIN IMMEDIATE")
+                    yield self._connection
+            except sqlite3.Error as error:
+                raise _unusable(self._path, error) from None
 
     def _opened(self) -> sqlite3.Connection:
         try:
@@ -198,15 +207,15 @@ def _check_caps(
     options: Options,
 ) -> None:
     yesterday = (now - _DAY).timestamp()
-    waiting = "state IN ('pending', 'open') AND ends_at > ?"
-    _check_cap("max_open", _count(run, account, waiting, now.timestamp()) + count, options.max_open)
-    today = _count(run, account, "begun_at > ?", yesterday) + count
-    _check_cap("max_per_day", today, options.max_per_day)
+    open_now = _count(run, _WAITING, account, now.timestamp())
+    _check_cap("max_open", open_now + count, options.max_open)
+    _check_cap("max_per_day", _count(run, _RECENT, account, yesterday) + count, options.max_per_day)
     if options.max_spend is not None and price is not None:
-        _check_spend(_spent(run, account, yesterday, price), price, options.max_spend)
+        wanted = Money(price.amount * count, price.currency)
+        _check_spend(_spent(run, account, yesterday, price.currency), wanted, options.max_spend)
 
 
-def _count(run: sqlite3.Connection, account: str, condition: str, moment: float) -> int:
+def _count(run: sqlite3.Connection, condition: str, account: str, moment: float) -> int:
     query = f"SELECT count(*) FROM rental WHERE account = ? AND {condition}"  # noqa: S608, ours
     return int(run.execute(query, (account, moment)).fetchone()[0])
 
@@ -221,10 +230,10 @@ def _check_cap(cap: str, wanted: int, allowed: int) -> None:
         )
 
 
-def _spent(run: sqlite3.Connection, account: str, since: float, price: Money) -> Money:
-    query = "SELECT amount FROM rental WHERE account = ? AND begun_at > ? AND currency = ?"
-    rows = run.execute(query, (account, since, price.currency)).fetchall()
-    return Money(sum((Decimal(row["amount"]) for row in rows), Decimal(0)), price.currency)
+def _spent(run: sqlite3.Connection, account: str, since: float, currency: str) -> Money:
+    query = f"SELECT amount FROM rental WHERE account = ? AND {_RECENT} AND currency = ?"  # noqa: S608
+    rows = run.execute(query, (account, since, currency)).fetchall()
+    return Money(sum((Decimal(row["amount"]) for row in rows), Decimal(0)), currency)
 
 
 def _check_spend(spent: Money, price: Money, cap: Money) -> None:
@@ -238,20 +247,13 @@ def _check_spend(spent: Money, price: Money, cap: Money) -> None:
         )
 
 
+def _columns(price: Money | None) -> tuple[str | None, str | None]:
+    return (None, None) if price is None else (str(price.amount), price.currency)
+
+
 def _fill(run: sqlite3.Connection, row: int, activation: Activation) -> None:
-    cost, end = activation.cost, activation.expires_at
-    run.execute(
-        "UPDATE rental SET state = 'open', activation_id = ?, activation = ?, amount = ?,"
-        " currency = ?, ends_at = coalesce(?, ends_at) WHERE id = ?",
-        (
-            activation.id,
-            activation.dump(),
-            cost and str(cost.amount),
-            cost and cost.currency,
-            end and end.timestamp(),
-            row,
-        ),
-    )
+    end = activation.expires_at and activation.expires_at.timestamp()
+    run.execute(_FILL, (activation.id, activation.dump(), *_columns(activation.cost), end, row))
 
 
 def _rental(row: Any) -> Rental:

@@ -30,8 +30,8 @@ __all__ = ["Options", "Resolved", "accounts", "configured", "resolve"]
 
 FILE_NAME: Final = "qasid.toml"
 
-_positive = attrs.validators.gt(0)
-_not_negative = attrs.validators.ge(0)
+_positive: Any = attrs.validators.gt(0)
+_not_negative: Any = attrs.validators.ge(0)
 
 
 @attrs.frozen(kw_only=True)

@@ -153,6 +153,10 @@ class Support:
         return self.level in {SupportLevel.FULL, SupportLevel.PARTIAL}
 
 
+def _hook_names(given: Iterable[str]) -> frozenset[str]:
+    return frozenset(given)
+
+
 @attrs.frozen(kw_only=True)
 class Limit:
     """At most `requests` in any `period`, for the hooks named, or for all of them together.
@@ -163,7 +167,7 @@ class Limit:
 
     requests: int = attrs.field(validator=attrs.validators.ge(1))
     period: timedelta = attrs.field(validator=attrs.validators.gt(timedelta(0)))
-    hooks: frozenset[str] = attrs.field(default=frozenset(), converter=frozenset)
+    hooks: frozenset[str] = attrs.field(default=frozenset(), converter=_hook_names)
     burst: int = attrs.field(
         default=attrs.Factory(lambda self: max(1, self.requests // 10), takes_self=True)
     )
@@ -390,7 +394,7 @@ class Receipt:
     @property
     def outcome(self) -> Outcome | None:
         """None when accepted, else whether the message may have gone all the same."""
-        return self.error and self.error.outcome
+        return None if self.error is None else self.error.outcome
 
 
 class DeliveryState(enum.Enum):

@@ -51,7 +51,7 @@ class Credentials:
                     renewal = self._renewal = Future()
             if first:
                 return (yield from self._lead(renewal))
-            told = yield Wait(renewal)
+            told: Credential | None = yield Wait(renewal)
             if told is not None:
                 return told
 

@@ -51,5 +51,5 @@ class Retry:
             tried += 1
 
     def _wait(self, error: ProviderError, tried: int) -> float:
-        own = min(_FIRST * 2 ** (tried - 1), _LONGEST) * (0.5 + self.jitter() / 2)
+        own: float = min(_FIRST * 2 ** (tried - 1), _LONGEST) * (0.5 + self.jitter() / 2)
         return max(own, (error.retry_after or timedelta(0)).total_seconds())

@@ -1,0 +1,50 @@
+"""Qasid: one API over SMS, one-time-password and virtual-number providers.
+
+::
+
+    import qasid
+
+    with qasid.connect("sandbox") as account:
+        with account.rent("acme", "SA") as activation:
+            message = account.wait_for_sms(activation, timeout=60)
+            print(message.code)
+
+The public names are those of `qasid.account`, `qasid.errors`, `qasid.rentals` and `qasid.values`. They
+are imported when they are first used, so that ``import qasid`` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from qasid._version import CONTRACT_VERSION as CONTRACT_VERSION
+from qasid._version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from qasid.account import *
+    from qasid.errors import *
+    from qasid.rentals import *
+    from qasid.values import *
+
+_HOMES = ("qasid.errors", "qasid.values", "qasid.account", "qasid.rentals")
+
+
+def _public(name: str) -> Any:
+    from importlib import import_module
+
+    if name == "__all__":
+        names = [public for home in _HOMES for public in import_module(home).__all__]
+        return sorted([*names, "CONTRACT_VERSION", "__version__"])
+    if not name.startswith("_"):
+        for home in map(import_module, _HOMES):
+            if name in home.__all__:
+                return globals().setdefault(name, getattr(home, name))
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+if not TYPE_CHECKING:  # a type checker sees the imports above, and so knows what is not there
+    __getattr__ = _public
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_public("__all__")})

@@ -1,0 +1,379 @@
+"""`Account` and `AsyncAccount`: the same operations, two thin faces."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final, Self
+
+from qasid.drivers.aio import AsyncDriver
+from qasid.drivers.plug import AsyncPlug, Plug
+from qasid.drivers.sync import SyncDriver
+from qasid.effects import Request
+from qasid.errors import QasidError
+from qasid.operations import GONE, Message, Operations
+from qasid.rentals import Rentals
+from qasid.settings import Resolved, resolve
+from qasid.values import (
+    Activation,
+    Credential,
+    DeliveryReport,
+    InboundMessage,
+    InboxQuery,
+    Money,
+    NumberOrder,
+    Offer,
+    OtpOrder,
+    OtpTicket,
+    OtpVerdict,
+    ProviderInfo,
+    Receipt,
+    Released,
+    ReleaseReason,
+)
+
+__all__ = ["Account", "AsyncAccount", "connect", "connect_async"]
+
+_EMULATOR: Final = "emulator://"
+
+
+def connect(
+    name: str,
+    *,
+    rentals: Rentals | None = None,
+    driver: SyncDriver | None = None,
+    wrappers: Iterable[object] = (),
+    **settings: Any,
+) -> Account:
+    """Open an account by its name in ``qasid.toml``, or by its provider's name.
+
+    `settings` are the provider's fields and the `Options`; what is not given comes from the
+    environment and from ``qasid.toml``. `rentals` is the book that the renting budget is kept by, in
+    memory unless given. `wrappers` are pluggy plugins put around this account's hooks. `driver`
+    takes the place of the network, in tests.
+
+    Nothing is sent. Raises `SettingsError`, `ProviderNotFound`, `PluginError`.
+    """
+    resolved = resolve(name, settings)
+    operations = Operations(resolved, rentals or Rentals(), wrappers)
+    return Account(operations, driver or _driver(resolved))
+
+
+def connect_async(
+    name: str,
+    *,
+    rentals: Rentals | None = None,
+    driver: AsyncDriver | None = None,
+    wrappers: Iterable[object] = (),
+    **settings: Any,
+) -> AsyncAccount:
+    """Open an account as `connect` does, for use within one event loop.
+
+    Over the network it needs the extra ``qasid[async]``.
+    """
+    resolved = resolve(name, settings)
+    operations = Operations(resolved, rentals or Rentals(), wrappers)
+    return AsyncAccount(operations, driver or _async_driver(resolved))
+
+
+def _driver(resolved: Resolved) -> SyncDriver:
+    plug = _plug(resolved)
+    if plug is not None:
+        return SyncDriver(plug)
+    from qasid.drivers.http_sync import RequestsTransport  # late: requests takes long to import
+
+    return SyncDriver(RequestsTransport(resolved.provider.base_url, **_transport(resolved)))
+
+
+def _async_driver(resolved: Resolved) -> AsyncDriver:
+    plug = _plug(resolved)
+    if plug is not None:
+        return AsyncDriver(AsyncPlug(plug))
+    try:
+        from qasid.drivers.http_aio import AiohttpTransport
+    except ImportError:
+        raise QasidError('aiohttp is not installed; run: pip install "qasid[async]"') from None
+    return AsyncDriver(AiohttpTransport(resolved.provider.base_url, **_transport(resolved)))
+
+
+def _plug(resolved: Resolved) -> Plug | None:
+    address: str = resolved.provider.base_url
+    if not address.startswith(_EMULATOR):
+        return None
+    from qasid import finding
+
+    return Plug(finding.emulator(address.removeprefix(_EMULATOR))().handle)
+
+
+def _transport(resolved: Resolved) -> dict[str, Any]:
+    options = resolved.options
+    return {
+        "connect_timeout": options.connect_timeout,
+        "timeout": options.timeout,
+        "max_body": options.max_body,
+        "pool_size": options.pool_size,
+    }
+
+
+class _Face:
+    """What both kinds of account show without asking anybody."""
+
+    def __init__(self, operations: Operations, driver: Any) -> None:
+        self._operations = operations
+        self._driver = driver
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.name!r}, provider {self.provider_name!r}>"
+
+    @property
+    def name(self) -> str:
+        """The account's name."""
+        return self._operations.name
+
+    @property
+    def provider_name(self) -> str:
+        """The name of the account's provider."""
+        return self._operations.line.provider_name
+
+    @property
+    def info(self) -> ProviderInfo:
+        """What the provider says of itself."""
+        return self._operations.info
+
+    def parse_webhook(self, request: Request) -> list[InboundMessage | DeliveryReport]:
+        """Read what the provider posted to you. Sends nothing. Raises `ProtocolError`."""
+        return self._operations.parse_webhook(request)
+
+
+class Account(_Face):
+    """One account at one provider. Threads may share it; use it as a context manager.
+
+    Every method raises `ProviderError`s, whose `outcome` says whether the act was performed, and
+    `UnsupportedOperation` where the provider has no such thing. What costs money (`acquire_number`,
+    `send`, `otp`) is never repeated after an unknown outcome.
+    """
+
+    _driver: SyncDriver
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._driver.close()
+
+    def authenticate(self) -> Credential:
+        """Obtain a credential, where the provider hands one out. Other calls do so by themselves."""
+        return self._driver.run(self._operations.authenticate())
+
+    def balance(self) -> Money:
+        """The account's credit."""
+        return self._driver.run(self._operations.balance())
+
+    def offers(self, service: str | None = None, country: str | None = None) -> list[Offer]:
+        """What can be rented: services by country, in the provider's codes, with prices."""
+        return self._driver.run(self._operations.offers(service, country))
+
+    def acquire_number(self, service: str, country: str, **options: Any) -> Activation:
+        """Rent one number for a service in a country; `options` as of `NumberOrder`.
+
+        Raises `BudgetExceeded` before anything is sent, `NoNumbersAvailable`, `InsufficientCredit`.
+        """
+        return self.acquire_numbers([service], country, **options)[0]
+
+    def acquire_numbers(
+        self, services: Iterable[str], country: str, **options: Any
+    ) -> list[Activation]:
+        """Rent one number for each service, in one request where the provider can."""
+        order = NumberOrder(services=services, country=country, **options)
+        return self._driver.run(self._operations.acquire(order))
+
+    def fetch_sms(self, inbox: Activation | InboxQuery) -> list[InboundMessage]:
+        """The messages of a rented number, or a page of the account's own inbox; oldest first."""
+        return self._driver.run(self._operations.fetch(inbox))
+
+    def wait_for_sms(
+        self,
+        activation: Activation,
+        *,
+        since: datetime | None = None,
+        sender: str | None = None,
+        pattern: str | None = None,
+        timeout: float = 300.0,
+    ) -> InboundMessage:
+        """Wait for a message, looking as often as the provider's limits allow.
+
+        Of the messages that came after `since` (UTC), from exactly `sender` and with `pattern` (a
+        regular expression) in the text, the newest. Raises `WaitTimeout` after `timeout` seconds,
+        and `NumberExpired`; the number is not released by that.
+        """
+        flow = self._operations.wait(
+            activation, since=since, sender=sender, pattern=pattern, timeout=timeout
+        )
+        return self._driver.run(flow)
+
+    def release(
+        self, activation: Activation, reason: ReleaseReason = ReleaseReason.UNUSED
+    ) -> Released:
+        """Give a number back. Raises `ReleaseRefused`, `NumberExpired`, `NumberNotFound`."""
+        return self._driver.run(self._operations.release(activation, reason))
+
+    @contextlib.contextmanager
+    def rent(self, service: str, country: str, **options: Any) -> Iterator[Activation]:
+        """Rent a number for the time of a `with` block, and release it on any exit."""
+        activation = self.acquire_number(service, country, **options)
+        try:
+            yield activation
+        except BaseException as error:
+            with _noted(error, activation):
+                self.release(activation)
+            raise
+        with contextlib.suppress(*GONE):
+            self.release(activation)
+
+    def send(self, message: Message) -> Receipt:
+        """Send one message. Raises its refusal."""
+        return self._driver.run(self._operations.send(message))
+
+    def send_many(self, messages: Iterable[Message]) -> list[Receipt]:
+        """Send many messages, in the provider's batches. One receipt each, in order, refused or not."""
+        return self._driver.run(self._operations.send_many(messages))
+
+    def otp(self, to: str, **options: Any) -> OtpTicket:
+        """Send a one-time password; `options` as of `OtpOrder` (`code`, `length`, `lifetime`, …)."""
+        return self._driver.run(self._operations.otp(OtpOrder(to=to, **options)))
+
+    def verify_otp(self, to: str, code: str) -> OtpVerdict:
+        """Whether `code` is the one that `to` was sent. A wrong one is a verdict, not an error."""
+        return self._driver.run(self._operations.verify_otp(to, code))
+
+    def delivery_status(self, receipts: Sequence[Receipt]) -> list[DeliveryReport]:
+        """Where the messages are, in order."""
+        return self._driver.run(self._operations.delivery_status(receipts))
+
+
+class AsyncAccount(_Face):
+    """One account at one provider, for one event loop; an async context manager.
+
+    Each method is the coroutine of the same method of `Account`.
+    """
+
+    _driver: AsyncDriver
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Give the connections back."""
+        await self._driver.close()
+
+    async def authenticate(self) -> Credential:
+        """See `Account.authenticate`."""
+        return await self._driver.run(self._operations.authenticate())
+
+    async def balance(self) -> Money:
+        """See `Account.balance`."""
+        return await self._driver.run(self._operations.balance())
+
+    async def offers(self, service: str | None = None, country: str | None = None) -> list[Offer]:
+        """See `Account.offers`."""
+        return await self._driver.run(self._operations.offers(service, country))
+
+    async def acquire_number(self, service: str, country: str, **options: Any) -> Activation:
+        """See `Account.acquire_number`."""
+        return (await self.acquire_numbers([service], country, **options))[0]
+
+    async def acquire_numbers(
+        self, services: Iterable[str], country: str, **options: Any
+    ) -> list[Activation]:
+        """See `Account.acquire_numbers`."""
+        order = NumberOrder(services=services, country=country, **options)
+        return await self._driver.run(self._operations.acquire(order))
+
+    async def fetch_sms(self, inbox: Activation | InboxQuery) -> list[InboundMessage]:
+        """See `Account.fetch_sms`."""
+        return await self._driver.run(self._operations.fetch(inbox))
+
+    async def wait_for_sms(
+        self,
+        activation: Activation,
+        *,
+        since: datetime | None = None,
+        sender: str | None = None,
+        pattern: str | None = None,
+        timeout: float = 300.0,  # noqa: ASYNC109, part of what is asked for, not of how it is awaited
+    ) -> InboundMessage:
+        """See `Account.wait_for_sms`."""
+        flow = self._operations.wait(
+            activation, since=since, sender=sender, pattern=pattern, timeout=timeout
+        )
+        return await self._driver.run(flow)
+
+    async def release(
+        self, activation: Activation, reason: ReleaseReason = ReleaseReason.UNUSED
+    ) -> Released:
+        """See `Account.release`."""
+        return await self._driver.run(self._operations.release(activation, reason))
+
+    @contextlib.asynccontextmanager
+    async def rent(self, service: str, country: str, **options: Any) -> AsyncIterator[Activation]:
+        """Rent a number for the time of an `async with` block, and release it on any exit."""
+        activation = await self._acquired(service, country, options)
+        try:
+            yield activation
+        except BaseException as error:
+            with _noted(error, activation):
+                await self.release(activation)
+            raise
+        with contextlib.suppress(*GONE):
+            await self.release(activation)
+
+    async def _acquired(self, service: str, country: str, options: dict[str, Any]) -> Activation:
+        """Rent; when cancelled in the middle, wait for the answer all the same and release."""
+        asked = asyncio.ensure_future(self.acquire_number(service, country, **options))
+        try:
+            return await asyncio.shield(asked)
+        except asyncio.CancelledError as error:
+            with _noted(error, None):
+                await self.release(await asked)
+            raise
+
+    async def send(self, message: Message) -> Receipt:
+        """See `Account.send`."""
+        return await self._driver.run(self._operations.send(message))
+
+    async def send_many(self, messages: Iterable[Message]) -> list[Receipt]:
+        """See `Account.send_many`."""
+        return await self._driver.run(self._operations.send_many(messages))
+
+    async def otp(self, to: str, **options: Any) -> OtpTicket:
+        """See `Account.otp`."""
+        return await self._driver.run(self._operations.otp(OtpOrder(to=to, **options)))
+
+    async def verify_otp(self, to: str, code: str) -> OtpVerdict:
+        """See `Account.verify_otp`."""
+        return await self._driver.run(self._operations.verify_otp(to, code))
+
+    async def delivery_status(self, receipts: Sequence[Receipt]) -> list[DeliveryReport]:
+        """See `Account.delivery_status`."""
+        return await self._driver.run(self._operations.delivery_status(receipts))
+
+
+@contextlib.contextmanager
+def _noted(error: BaseException, activation: Activation | None) -> Iterator[None]:
+    """A failure to release does not hide the error that led to it; it is noted on it."""
+    try:
+        yield
+    except GONE:
+        pass
+    except QasidError as failure:
+        number = "a number" if activation is None else f"activation {activation.id}"
+        error.add_note(f"{number} could not be released: {type(failure).__name__}: {failure}")

@@ -1,0 +1,152 @@
+"""An account's line to its provider: every call of a hook goes through here."""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any, Final, TypeVar
+
+import attrs
+import pluggy
+
+from qasid import finding, hookspecs
+from qasid.effects import Flow, Request, Response
+from qasid.errors import PluginError, RateLimited, UnsupportedOperation
+from qasid.fields import is_secret
+from qasid.policies.authorisation import Credentials
+from qasid.policies.passage import Attempt, at_home, judged, through
+from qasid.policies.rates import Limiter
+from qasid.policies.retry import Retry
+from qasid.settings import Resolved
+from qasid.values import Credential, ProviderInfo
+
+__all__ = ["Line"]
+
+T = TypeVar("T")
+
+_log = logging.getLogger("qasid")
+
+#: A hook of pluggy is called with every argument of its specification.
+_ABSENT: Final = {"credential": None}
+
+_PRIVATE_HEADERS: Final = frozenset({"set-cookie", "authorization"})
+
+
+class Line:
+    """Calls the hooks of one account. Holds its limits and its credential."""
+
+    def __init__(self, resolved: Resolved, wrappers: Iterable[object] = ()) -> None:
+        self.account = resolved.account
+        self.provider_name = resolved.provider_name
+        self.provider = resolved.provider
+        self.info: ProviderInfo = resolved.provider.info
+        self._hooks = _hooks(resolved, wrappers)
+        self._implemented = finding.implemented(type(resolved.provider))
+        self._limiter = Limiter(self.info.limits, max_wait=resolved.options.max_wait)
+        self._retry = Retry(max_wait=resolved.options.max_wait)
+        self._credentials = Credentials(self._renew)
+
+    def ask(self, hook: str, attempts: list[Attempt] | None = None, **arguments: Any) -> Flow[Any]:
+        """Is it there? · credential · retry · limits · the provider's flow. Notes each attempt."""
+        self.require(hook)
+        run = functools.partial(self._run, hook, attempts, arguments)
+        if not _names_credential(self._hooks, hook):
+            return run({})
+        return self._credentials.run(lambda credential: run({"credential": credential}))
+
+    def require(self, hook: str) -> None:
+        """Raise `UnsupportedOperation` unless the provider implements the hook."""
+        if hook not in self._implemented:
+            others = ", ".join(finding.providers_with(hook)) or "none"
+            raise UnsupportedOperation(
+                f"{self.provider_name} has no {hook}; installed providers that have: {others}"
+            )
+
+    def _run(
+        self,
+        hook: str,
+        attempts: list[Attempt] | None,
+        arguments: dict[str, Any],
+        credential: dict[str, Credential],
+    ) -> Flow[Any]:
+        def once(attempt: Attempt) -> Flow[Any]:
+            if attempts is not None:
+                attempts.append(attempt)
+            return self._attempt(hook, {**_ABSENT, **arguments, **credential}, attempt)
+
+        return self._retry.run(once)
+
+    def _attempt(self, hook: str, arguments: dict[str, Any], attempt: Attempt) -> Flow[Any]:
+        send = functools.partial(self._send, hook, attempt)
+        call: Callable[..., Flow[Any]] = getattr(self._hooks, hook)
+        scrub = functools.partial(_scrubbed, secrets=self._secrets(arguments))
+        try:
+            return (yield from judged(_lazily(call, arguments, send), attempt, scrub))
+        except RateLimited as error:
+            if error.retry_after is not None:
+                yield from self._limiter.hold(hook, error.retry_after.total_seconds())
+            raise
+
+    def _send(self, hook: str, attempt: Attempt, request: Request) -> Flow[Response]:
+        at_home(request, self.provider.base_url)
+        yield from self._limiter.admission(hook)
+        response = yield from attempt.send(request)
+        _log.debug("%s %s: %s %d", self.account, hook, request.method, response.status)
+        return response
+
+    def _secrets(self, arguments: dict[str, Any]) -> set[str]:
+        fields = attrs.fields(type(self.provider))
+        known = {getattr(self.provider, field.name) for field in fields if is_secret(field)}
+        credential = arguments["credential"]
+        tokens = (credential.token, credential.refresh_token) if credential else ()
+        return {text for text in {*known, *tokens} if isinstance(text, str) and text}
+
+    def _renew(self, credential: Credential | None) -> Flow[Credential]:
+        return self._run("authenticate", None, {"credential": credential}, {})
+
+    def credential(self) -> Flow[Credential]:
+        """The account's credential, obtained if there is none."""
+        self.require("authenticate")
+        return self._credentials.obtain()
+
+    def parse_webhook(self, request: Request) -> Any:
+        """The one hook that is no flow."""
+        self.require("parse_webhook")
+        return self._hooks.parse_webhook(request=request)
+
+
+def _hooks(resolved: Resolved, wrappers: Iterable[object]) -> Any:
+    """A plugin manager of this account alone, so that no other provider can answer for it."""
+    manager = pluggy.PluginManager(hookspecs.PROJECT)
+    manager.add_hookspecs(hookspecs)
+    try:
+        for plugin in (resolved.provider, *wrappers):
+            manager.register(plugin)
+        manager.check_pending()
+    except (pluggy.PluginValidationError, ValueError) as error:
+        raise PluginError(f"{resolved.provider_name!r} is broken: {error}") from None
+    return manager.hook
+
+
+def _names_credential(hooks: Any, hook: str) -> bool:
+    return any("credential" in found.argnames for found in getattr(hooks, hook).get_hookimpls())
+
+
+def _lazily(
+    call: Callable[..., Flow[T]],
+    arguments: dict[str, Any],
+    send: Callable[[Request], Flow[Response]],
+) -> Flow[T]:
+    """The hook is called inside the flow, where a failure of the call itself is judged too."""
+    return (yield from through(call(**arguments), send))
+
+
+def _scrubbed(response: Response | None, secrets: Iterable[str]) -> Response | None:
+    if response is None:
+        return None
+    body = response.body
+    for text in secrets:
+        body = body.replace(text.encode(), b"[secret]")
+    headers = [(k, v) for k, v in response.headers if k.lower() not in _PRIVATE_HEADERS]
+    return attrs.evolve(response, body=body, headers=headers)

@@ -1,0 +1,327 @@
+"""What an account can do, as flows: written once, run by either driver."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import re
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, TypeVar
+
+import attrs
+
+from qasid.effects import Call, Flow, Now, Request, Sleep, Tick
+from qasid.errors import (
+    AuthenticationFailed,
+    BudgetExceeded,
+    InsufficientCredit,
+    NumberExpired,
+    NumberNotFound,
+    Outcome,
+    PermissionDenied,
+    PluginError,
+    ProtocolError,
+    ProviderError,
+    ProviderUnavailable,
+    RateLimited,
+    ReleaseRefused,
+    SettingsError,
+    WaitTimeout,
+)
+from qasid.line import Line
+from qasid.phone import e164
+from qasid.policies.passage import Attempt
+from qasid.rentals import Rentals
+from qasid.settings import Resolved
+from qasid.values import (
+    Activation,
+    Credential,
+    DeliveryReport,
+    InboundMessage,
+    InboxQuery,
+    Money,
+    NumberOrder,
+    Offer,
+    OtpOrder,
+    OtpTicket,
+    OtpVerdict,
+    Receipt,
+    Released,
+    ReleaseReason,
+    TemplateMessage,
+    TextMessage,
+)
+
+__all__ = ["GONE", "Operations"]
+
+T = TypeVar("T")
+Message = TextMessage | TemplateMessage
+
+_log = logging.getLogger("qasid")
+
+#: A number that is not to be had back: there is nothing left to release.
+GONE: Final = (ReleaseRefused, NumberExpired, NumberNotFound)
+
+# After one of these the rest of a bulk would fail the same way.
+_HOPELESS: Final = (AuthenticationFailed, PermissionDenied, InsufficientCredit)
+
+
+class Operations:
+    """The operations of one account, each a flow."""
+
+    def __init__(
+        self, resolved: Resolved, rentals: Rentals, wrappers: Iterable[object] = ()
+    ) -> None:
+        self.name = resolved.account
+        self.options = resolved.options
+        self.rentals = rentals
+        self.line = Line(resolved, wrappers)
+        self.info = self.line.info
+
+    # The account.
+
+    def authenticate(self) -> Flow[Credential]:
+        """Obtain the account's credential."""
+        return self.line.credential()
+
+    def balance(self) -> Flow[Money]:
+        """Tell the credit."""
+        return self.line.ask("balance")
+
+    def offers(self, service: str | None, country: str | None) -> Flow[list[Offer]]:
+        """List what can be rented."""
+        return _listed(self.line.ask("offers", service=service, country=country))
+
+    # Numbers.
+
+    def acquire(self, order: NumberOrder) -> Flow[list[Activation]]:
+        """Rent numbers within the budget."""
+        self.line.require("acquire_number")
+        price = yield from self._price(order)
+        now = yield Now()
+        rows = yield Call(functools.partial(self._begin, order, now, price))
+        attempts: list[Attempt] = []
+        try:
+            found = yield from _listed(self.line.ask("acquire_number", attempts, order=order))
+            _at_least_one(found)
+        except (Exception, KeyboardInterrupt) as error:
+            if _surely_not_performed(error, attempts):
+                yield Call(functools.partial(self.rentals.cancel, rows))
+            raise
+        yield Call(functools.partial(self._settle, rows, found))
+        return found
+
+    def _begin(self, order: NumberOrder, now: datetime, price: Money | None) -> list[int]:
+        return self.rentals.begin(
+            self.name,
+            self.line.provider_name,
+            len(order.services),
+            now=now,
+            lifetime=self.info.activation_lifetime,
+            price=price,
+            options=self.options,
+        )
+
+    def _settle(self, rows: list[int], found: Sequence[Activation]) -> None:
+        try:
+            self.rentals.settle(rows, found)
+        except SettingsError as error:  # paid for: the caller gets it, come what may
+            _log.warning("%s: %d rented, but not written down: %s", self.name, len(found), error)
+
+    def _price(self, order: NumberOrder) -> Flow[Money | None]:
+        """The dearest of what the order may cost, where a cap asks for it."""
+        if order.max_price is None and self.options.max_spend is None:
+            return None
+        prices: list[Money] = []
+        for service in order.services:
+            prices.append((yield from self._offered(service, order.country)))
+        dearest = max(prices)
+        if order.max_price is not None and dearest > order.max_price:
+            message = f"max_price: it costs {dearest}, more than {order.max_price}; nothing was rented"
+            raise BudgetExceeded(message, cap="max_price")
+        return dearest
+
+    def _offered(self, service: str, country: str) -> Flow[Money]:
+        found = yield from self.offers(service, country)
+        prices = [offer.price for offer in found if offer.price is not None]
+        if not prices:
+            message = f"no price is known for {service} in {country}, so no cap on money can be kept"
+            raise BudgetExceeded(message, cap="max_spend")
+        return max(prices)
+
+    def fetch(self, inbox: Activation | InboxQuery) -> Flow[list[InboundMessage]]:
+        """Read messages, oldest first."""
+        return _listed(self.line.ask("fetch_sms", inbox=inbox))
+
+    def wait(
+        self,
+        activation: Activation,
+        *,
+        since: datetime | None,
+        sender: str | None,
+        pattern: str | None,
+        timeout: float,
+    ) -> Flow[InboundMessage]:
+        """Look for a message that fits, as often as the provider allows, until there is one."""
+        self.line.require("fetch_sms")
+        fits = functools.partial(_fits, since=since, sender=sender, pattern=_compiled(self, pattern))
+        deadline = (yield Tick()) + _seconds(self, timeout)
+        while True:
+            found = [m for m in (yield from self._look(activation)) if fits(m)]
+            if found:
+                return found[-1]
+            yield from self._pause(activation, deadline)
+
+    def _look(self, activation: Activation) -> Flow[list[InboundMessage]]:
+        try:
+            return (yield from self.fetch(activation))
+        except (ProviderUnavailable, RateLimited) as error:
+            _log.info("%s: %s; looking again", self.name, type(error).__name__)
+            return []
+
+    def _pause(self, activation: Activation, deadline: float) -> Flow[None]:
+        now = yield Now()
+        if activation.expires_at is not None and now >= activation.expires_at:
+            raise NumberExpired("the number's time is over and no message came")
+        left = deadline - (yield Tick())
+        if left <= 0:
+            raise WaitTimeout(f"no message that fits came in time; {activation.id} is still rented")
+        yield Sleep(min(left, self.info.poll_interval.total_seconds()))
+
+    def release(self, activation: Activation, reason: ReleaseReason) -> Flow[Released]:
+        """Give a number back."""
+        try:
+            released = yield from self.line.ask("release", activation=activation, reason=reason)
+        except GONE as error:
+            state = "kept" if isinstance(error, ReleaseRefused) else "closed"
+            yield Call(functools.partial(self._mark, activation, state))
+            raise
+        yield Call(functools.partial(self._mark, activation, "closed"))
+        return _one(released, Released)
+
+    def _mark(self, activation: Activation, state: str) -> None:
+        try:
+            self.rentals.mark(self.name, activation.id, state)
+        except SettingsError as error:
+            _log.warning("%s: %s is %s, but not noted: %s", self.name, activation.id, state, error)
+
+    # Messages and one-time passwords.
+
+    def send(self, message: Message) -> Flow[Receipt]:
+        """Send one message."""
+        ready = attrs.evolve(message, to=e164(message.to))
+        (receipt,) = yield from self._send_batch([ready])
+        if receipt.error is not None:
+            raise receipt.error
+        return receipt
+
+    def send_many(self, messages: Iterable[Message]) -> Flow[list[Receipt]]:
+        """Send messages in batches of the provider's size; a receipt each, in order."""
+        self.line.require("send")
+        checked = [_addressed(message) for message in messages]
+        ready = [item for item in checked if not isinstance(item, Receipt)]
+        sent = iter((yield from self._send_all(ready)))
+        return [item if isinstance(item, Receipt) else next(sent) for item in checked]
+
+    def _send_all(self, messages: Sequence[Message]) -> Flow[list[Receipt]]:
+        receipts: list[Receipt] = []
+        while len(receipts) < len(messages):
+            batch = messages[len(receipts) : len(receipts) + self.info.max_batch]
+            try:
+                receipts += yield from self._send_batch(batch)
+            except ProviderError as error:
+                rest = messages[len(receipts) :] if isinstance(error, _HOPELESS) else batch
+                receipts += [Receipt(to=message.to, error=error) for message in rest]
+        return receipts
+
+    def _send_batch(self, batch: Sequence[Message]) -> Flow[list[Receipt]]:
+        receipts = yield from _listed(self.line.ask("send", messages=batch))
+        if len(receipts) != len(batch):
+            raise ProtocolError(
+                f"{len(batch)} messages were sent and {len(receipts)} receipts came",
+                outcome=Outcome.UNKNOWN,
+            )
+        return receipts
+
+    def otp(self, order: OtpOrder) -> Flow[OtpTicket]:
+        """Send a one-time password."""
+        ready = attrs.evolve(order, to=e164(order.to))
+        return _one((yield from self.line.ask("otp", order=ready)), OtpTicket)
+
+    def verify_otp(self, to: str, code: str) -> Flow[OtpVerdict]:
+        """Ask whether the code is right; digits of any script will do."""
+        from qasid.text import ascii_digits
+
+        given = ascii_digits(code.strip())
+        return _one((yield from self.line.ask("verify_otp", to=e164(to), code=given)), OtpVerdict)
+
+    def delivery_status(self, receipts: Sequence[Receipt]) -> Flow[list[DeliveryReport]]:
+        """Tell where messages are."""
+        return _listed(self.line.ask("delivery_status", receipts=receipts))
+
+    def parse_webhook(self, request: Request) -> list[InboundMessage | DeliveryReport]:
+        """Read what the provider posted. No flow: it needs nothing."""
+        return list(self.line.parse_webhook(request))
+
+
+def _listed(flow: Flow[Any]) -> Flow[list[Any]]:
+    found = yield from flow
+    if not isinstance(found, Sequence) or isinstance(found, str | bytes):
+        raise PluginError(f"a hook gave a {type(found).__name__} where a list was due")
+    return list(found)
+
+
+def _one(found: Any, kind: type[T]) -> T:
+    if not isinstance(found, kind):
+        raise PluginError(f"a hook gave a {type(found).__name__}, not a {kind.__name__}")
+    return found
+
+
+def _at_least_one(found: Sequence[Activation]) -> None:
+    if not found:
+        raise ProtocolError("the provider answered, but gave no number", outcome=Outcome.UNKNOWN)
+
+
+def _surely_not_performed(error: BaseException, attempts: Sequence[Attempt]) -> bool:
+    refused = isinstance(error, ProviderError) and error.outcome is Outcome.NOT_PERFORMED
+    return refused or not any(attempt.unsafe for attempt in attempts)
+
+
+def _addressed(message: Message) -> Message | Receipt:
+    try:
+        return attrs.evolve(message, to=e164(message.to))
+    except ProviderError as error:
+        return Receipt(to=message.to, error=error)
+
+
+def _seconds(operations: Operations, timeout: float) -> float:
+    if not timeout >= 0:
+        raise _bad_argument(operations, "timeout", "is negative", "give seconds, zero or more")
+    return timeout
+
+
+def _compiled(operations: Operations, pattern: str | None) -> re.Pattern[str] | None:
+    try:
+        return None if pattern is None else re.compile(pattern)
+    except re.error as error:
+        raise _bad_argument(
+            operations, "pattern", f"is no regular expression ({error.msg})", "mend it"
+        ) from None
+
+
+def _bad_argument(operations: Operations, field: str, problem: str, remedy: str) -> SettingsError:
+    return SettingsError(problem, account=operations.name, field=field, remedy=remedy)
+
+
+def _fits(
+    message: InboundMessage,
+    *,
+    since: datetime | None,
+    sender: str | None,
+    pattern: re.Pattern[str] | None,
+) -> bool:
+    """Whether it is what is waited for. One without a time, or a sender, is not ruled out by it."""
+    late = since is None or message.received_at is None or message.received_at > since
+    known = sender is None or message.sender is None or message.sender == sender
+    return late and known and (pattern is None or pattern.search(message.text) is not None)
