@@ -24,16 +24,21 @@ _LENGTH = re.compile(rb"\r\nContent-Length: (\d+)\r\n", re.IGNORECASE)
 
 @attrs.define(eq=False)
 class Connection:
-    """One accepted connection. `stopping` is set when the server goes."""
+    """One accepted connection and what was last `requested` of it.
+
+    `stopping` is set when the server goes.
+    """
 
     socket: socket.socket
     stopping: threading.Event
+    requested: bytes = b""
 
-    def request(self) -> bytes:
-        """The next request, head and body as they came; empty where the client has gone."""
+    def read_request(self) -> bool:
+        """Read the next request, head and body as they come; false where the client has gone."""
         head = self._until(b"\r\n\r\n")
         length = _LENGTH.search(head)
-        return head + self._exactly(int(length[1])) if length else head
+        self.requested = head + self._exactly(int(length[1])) if length else head
+        return bool(head)
 
     def write(self, data: bytes) -> None:
         """Send it all."""
@@ -58,14 +63,14 @@ class Connection:
 class Loopback:
     """What has come so far: `requests` as raw bytes, and how many connections were `accepted`.
 
-    `hung_up` is released once for each connection that the server has closed.
+    `came` is released once for each request, `hung_up` for each connection that the server closed.
     """
 
     acts: tuple[Act, ...]
     tls: ssl.SSLContext | None = None
-    host: str = "127.0.0.1"
     requests: list[bytes] = attrs.field(factory=list)
     accepted: int = 0
+    came: threading.Semaphore = attrs.field(factory=lambda: threading.Semaphore(0))
     hung_up: threading.Semaphore = attrs.field(factory=lambda: threading.Semaphore(0))
     _listener: socket.socket = attrs.field(
         factory=lambda: socket.create_server(("127.0.0.1", 0), backlog=128)
@@ -84,7 +89,7 @@ class Loopback:
     @property
     def url(self) -> str:
         """Its address, without a path."""
-        return f"{'https' if self.tls else 'http'}://{self.host}:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         """Accept connections, each in a thread of its own."""
@@ -96,7 +101,7 @@ class Loopback:
         self._listener.shutdown(socket.SHUT_RDWR)
         for opened in self._open:
             with contextlib.suppress(OSError):
-                opened.shutdown(socket.SHUT_RDWR)
+                socket.socket.shutdown(opened, socket.SHUT_RDWR)
         for thread in self._threads:
             thread.join()
         self._listener.close()
@@ -111,13 +116,13 @@ class Loopback:
             while True:
                 accepted, _ = self._listener.accept()
                 self.accepted += 1
-                self._open.append(accepted)
                 self._spawn(self._serve, accepted)
 
     def _serve(self, accepted: socket.socket) -> None:
         with contextlib.suppress(OSError), self._secured(accepted) as secured:
+            self._open.append(secured)
             connection = Connection(secured, self._stopping)
-            while (request := connection.request()) and self._next(request)(connection):
+            while connection.read_request() and self._next(connection)(connection):
                 pass
         accepted.close()
         self.hung_up.release()
@@ -125,16 +130,17 @@ class Loopback:
     def _secured(self, accepted: socket.socket) -> socket.socket:
         return self.tls.wrap_socket(accepted, server_side=True) if self.tls else accepted
 
-    def _next(self, request: bytes) -> Act:
+    def _next(self, connection: Connection) -> Act:
         with self._lock:
-            self.requests.append(request)
+            self.requests.append(connection.requested)
+            self.came.release()
             return self.acts[min(len(self.requests), len(self.acts)) - 1]
 
 
 @contextlib.contextmanager
-def serving(*acts: Act, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[Loopback]:
+def serving(*acts: Act, tls: ssl.SSLContext | None = None) -> Iterator[Loopback]:
     """A server that is there for the length of a `with`."""
-    server = Loopback(acts or (reply(),), tls, host)
+    server = Loopback(acts or (reply(),), tls)
     server.start()
     try:
         yield server

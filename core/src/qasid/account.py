@@ -138,6 +138,11 @@ class _Face:
         return self._operations.line.provider_name
 
     @property
+    def provider(self) -> Any:
+        """The provider itself, with its settings. Its `repr` tells no secret."""
+        return self._operations.line.provider
+
+    @property
     def info(self) -> ProviderInfo:
         """What the provider says of itself."""
         return self._operations.info
@@ -156,6 +161,15 @@ class Account(_Face):
     """
 
     _driver: SyncDriver
+
+    @property
+    def driver(self) -> SyncDriver:
+        """What runs this account's flows."""
+        return self._driver
+
+    def with_driver(self, driver: SyncDriver) -> Account:
+        """The same account, with its limits and budget, over another driver."""
+        return Account(self._operations, driver)
 
     def __enter__(self) -> Self:
         return self

@@ -185,7 +185,7 @@ def _part_text(part: Any) -> str:
 def _read_json(body: bytes) -> dict[str, Any]:
     try:
         value = jsonlib.loads(body)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -16,13 +16,14 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BufferedIOBase
 from socketserver import TCPServer
-from typing import Any, BinaryIO, Final, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
 import attrs
 
 from qasid.effects import Request, Response
-from qasid.emulation import Clock, Emulator, utc_now
+from qasid.emulation import Clock, EmulatedActivation, Emulator, utc_now
 from qasid.errors import ProtocolError
 from qasid.reading import take
 from qasid.values import Money
@@ -30,11 +31,12 @@ from qasid.values import Money
 __all__ = ["BODY_CAP", "DEFAULT_TEXT", "EmulatorServer", "serve"]
 
 BODY_CAP: Final = 1024 * 1024  # bytes of a request's body; more gets 413
-DEFAULT_TEXT: Final = "کد تأیید شما: ۱۲۳۴۵۶"  # noqa: RUF001  Persian digits: clients must read them
+DEFAULT_TEXT: Final = "کد تأیید شما: ۱۲۳۴۵۶"  # clients must read Persian digits too
 
 _DRAIN: Final = 16 * BODY_CAP  # read and thrown away, so that the client comes to read its 413
 _PIECE: Final = 64 * 1024
 _LINE: Final = 4096
+_NO_BODY: Final = frozenset({204, 304})
 _MOST_SECONDS: Final = 1_000_000_000  # some 31 years: no clock leaves the calendar
 
 _Handle: TypeAlias = Callable[[Request], Response]
@@ -127,12 +129,12 @@ class _Stage:
         for activation in self.emulator.activations():
             if activation.acquired_at <= due and activation.id not in self._served:
                 self._served.add(activation.id)
-                self._deliver(activation.id, activation.messages)
+                self._deliver_first(activation)
 
-    def _deliver(self, activation_id: str, messages: int) -> None:
+    def _deliver_first(self, activation: EmulatedActivation) -> None:
         with contextlib.suppress(KeyError):  # an emulator may have forgotten a number given back
-            if not messages:
-                self.emulator.deliver(activation_id, self.text)
+            if not activation.messages:
+                self.emulator.deliver(activation.id, self.text)
 
 
 # The back doors. Each takes the stage and the members of a JSON body, and gives what is answered.
@@ -211,14 +213,14 @@ _DOORS: Final[Mapping[str, Callable[[_Stage, Mapping[str, Any]], object]]] = {
 
 
 def _knock(stage: _Stage, request: Request) -> Response:
-    """200 with what the door gives, 400 naming what is wrong, 404 for no such door or number."""
+    """200 with what the door gives, 400 naming what is wrong, 404 for an unknown door or id."""
     door = _DOORS.get(f"{request.method} {request.path}")
     if door is None:
         return _answer(404, {"error": f"no such door; there are {', '.join(_DOORS)}"})
     try:
         given = door(stage, _members(request.content))
-    except KeyError:
-        return _answer(404, {"error": "no number was rented under this 'activation_id'"})
+    except KeyError as error:
+        return _answer(404, {"error": f"{error} is not known"})
     except (ProtocolError, ValueError) as error:
         return _answer(400, {"error": str(error)})
     return _answer(200, {"ok": True} if given is None else given)
@@ -262,7 +264,7 @@ class _Server(ThreadingHTTPServer):
         self._connections: dict[_Socket, threading.Thread] = {}
         super().__init__(("127.0.0.1", port), _Connection)
         self.url = f"http://127.0.0.1:{self.server_address[1]}"
-        self._loop = threading.Thread(target=self.serve_forever, args=(0.05,), daemon=True)
+        self._loop = threading.Thread(target=self.serve_forever, args=(0.02,), daemon=True)
         self._loop.start()
 
     def server_bind(self) -> None:
@@ -331,35 +333,34 @@ class _Connection(BaseHTTPRequestHandler):
 
     def _write(self, response: Response) -> None:
         """Head and body in one piece: one packet, and nothing for Nagle to wait for."""
-        lines = [f"HTTP/1.1 {response.status} {self.responses.get(response.status, ('',))[0]}"]
-        lines += [f"{name}: {value}" for name, value in self._head(response)]
+        if self._ends(response):
+            self.close_connection = True
+        status = f"{response.status} {self.responses.get(response.status, ('',))[0]}"
+        head = [f"{name}: {value}" for name, value in (*response.headers, *self._rest(response))]
         body = b"" if self._bodiless(response) else response.body
-        self.wfile.write("\r\n".join([*lines, "", ""]).encode() + body)
+        self.wfile.write("\r\n".join([f"HTTP/1.1 {status}", *head, "", ""]).encode() + body)
 
-    def _head(self, response: Response) -> Iterator[tuple[str, str]]:
-        """The emulator's headers, and those that it left out."""
-        yield from response.headers
+    def _ends(self, response: Response) -> bool:
+        """Whether the emulator wants an end: it says so, or cuts its reply short on purpose."""
         length = str(len(response.body))
+        said = (response.header("Connection") or "").lower()
+        return said == "close" or response.header("Content-Length") not in {None, length}
+
+    def _rest(self, response: Response) -> Iterator[tuple[str, str]]:
+        """The headers that a reply needs and the emulator left out."""
         if response.header("Date") is None:
             yield "Date", self.date_time_string()
-        if not self._framed(response):
-            yield "Content-Length", length
-        elif response.header("Content-Length") not in {None, length}:
-            self.close_connection = True  # a cut reply, on purpose: the client must see its end
         if response.header("Connection") is None:
             yield "Connection", "close" if self.close_connection else "keep-alive"
-        elif (response.header("Connection") or "").lower() == "close":
-            self.close_connection = True
-
-    def _framed(self, response: Response) -> bool:
-        named = response.header("Content-Length") or response.header("Transfer-Encoding")
-        return named is not None or response.status in {204, 304}
+        framed = response.header("Content-Length") or response.header("Transfer-Encoding")
+        if not framed and response.status not in _NO_BODY:
+            yield "Content-Length", str(len(response.body))
 
     def _bodiless(self, response: Response) -> bool:
-        return self.command == "HEAD" or response.status in {204, 304}
+        return self.command == "HEAD" or response.status in _NO_BODY
 
 
-def _body(stream: BinaryIO, headers: Message) -> bytes:
+def _body(stream: BufferedIOBase, headers: Message) -> bytes:
     """The whole body, unchunked. Raises `_Unreadable`, and ConnectionError where it is cut."""
     body, size = bytearray(), 0
     for piece in _pieces(stream, headers):
@@ -373,7 +374,7 @@ def _body(stream: BinaryIO, headers: Message) -> bytes:
     return bytes(body)
 
 
-def _pieces(stream: BinaryIO, headers: Message) -> Iterator[bytes]:
+def _pieces(stream: BufferedIOBase, headers: Message) -> Iterator[bytes]:
     coding = headers.get("Transfer-Encoding")
     if coding is None:
         yield from _exactly(stream, _size(headers.get("Content-Length", "0"), 10))
@@ -383,7 +384,7 @@ def _pieces(stream: BinaryIO, headers: Message) -> Iterator[bytes]:
         raise _Unreadable(501, "the only transfer coding here is chunked")
 
 
-def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+def _chunks(stream: BufferedIOBase) -> Iterator[bytes]:
     while size := _size(_line(stream).split(";")[0], 16):
         yield from _exactly(stream, size)
         if _line(stream):
@@ -392,7 +393,7 @@ def _chunks(stream: BinaryIO) -> Iterator[bytes]:
         """Trailers are read past."""
 
 
-def _line(stream: BinaryIO) -> str:
+def _line(stream: BufferedIOBase) -> str:
     line = stream.readline(_LINE)
     if not line.endswith(b"\n"):
         raise ConnectionAbortedError("a line of the body was cut, or has no end")
@@ -400,12 +401,12 @@ def _line(stream: BinaryIO) -> str:
 
 
 def _size(text: str, base: int) -> int:
-    if not re.fullmatch(r"\d{1,15}" if base == 10 else r"[0-9a-fA-F]{1,12}", text.strip()):
+    if not re.fullmatch(r"[0-9]{1,15}" if base == 10 else r"[0-9a-fA-F]{1,12}", text.strip()):
         raise _Unreadable(400, "the size of the body is not a number")
     return int(text, base)
 
 
-def _exactly(stream: BinaryIO, size: int) -> Iterator[bytes]:
+def _exactly(stream: BufferedIOBase, size: int) -> Iterator[bytes]:
     while size:
         piece = stream.read(min(size, _PIECE))
         if not piece:

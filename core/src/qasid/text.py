@@ -43,12 +43,13 @@ def find_code(text: str) -> str | None:
     return _bound_code(plain) or _best_code(_NEVER.sub(" 0 ", plain.translate(_FOLDED).lower()))
 
 
-_INVISIBLE: Final = dict.fromkeys(
-    [0xAD, 0x61C, 0x640, 0x180E, 0x200D, 0x200E, 0x200F, 0xFEFF]  # soft hyphen, tatweel, marks
-    + list(range(0x202A, 0x202F))  # marks of direction
-    + list(range(0x2060, 0x206A))
-    + list(range(0x64B, 0x653))  # Arabic vowel signs
-) | {0x200B: " ", 0x200C: " "}  # zero-width space and non-joiner part words
+_INVISIBLE: Final = {
+    **dict.fromkeys([0xAD, 0x61C, 0x640, 0x180E, 0xFEFF]),  # soft hyphen, tatweel and marks
+    **dict.fromkeys(range(0x200D, 0x2010)),  # joiner, direction marks
+    **dict.fromkeys([*range(0x202A, 0x202F), *range(0x2060, 0x206A)]),  # embedding and isolation
+    **dict.fromkeys(range(0x64B, 0x653)),  # Arabic vowel signs
+    **dict.fromkeys([0x200B, 0x200C], " "),  # zero-width space and non-joiner part words
+}
 
 #: One spelling for the letters that Arabic and Persian keyboards write differently, one dash, one
 #: space. The two brackets mark a candidate below, so they cannot come from the text.
@@ -95,7 +96,8 @@ _NEVER_TABLE: Final = {
     r"|(?<![\w.-])(?:[a-z0-9-]{1,63}\.){1,8}(?:[a-z]{2,24}/\S*|(?:com|net|org|ir|sa)(?!\w))",
     "e-mail": r"(?<![\w.+-])[\w.+-]{1,64}@[\w.-]+",
     "price, currency first": rf"{_CURRENCY}[.:]? ?\d[\d,.\u066b\u066c]{{0,20}}",
-    "price, currency last": rf"(?<!\d)\d[\d,.\u066b\u066c]{{0,20}} ?(?:{_CURRENCY}(?! ?\d)|{_UNIT})",
+    "price, currency last": rf"(?<!\d)\d[\d,.\u066b\u066c]{{0,20}} ?"
+    rf"(?:{_CURRENCY}(?! ?\d)|{_UNIT})",
     "date": r"(?<!\d)\d{1,4}([/.-])\d{1,2}\1\d{1,4}(?!\d)",
     "time": r"(?<!\d)\d{1,2}:\d{2}(?::\d{2})?(?!\d)",
     "duration": rf"(?<!\d)(?:\d{{1,3}} ?- ?)?\d{{1,4}}[ -]?{_SPAN}(?! ?\d)",
@@ -146,7 +148,7 @@ _REASONS: Final = tuple(
         (+1, r"⟦\d{4,8}⟧"),
         (-3, r"[a-z_]⟦|⟧[a-z_]"),  # "a1234": part of a name
         (-3, r"⟦0\d{9}⟧"),  # a mobile at home
-        (-4, _YEAR),  # "thank you for 2024"
+        (-3, _YEAR),  # "thank you for 2024"
         (-6, rf"(?:\d{{1,2}} {_MONTH}|{_MONTH} \d{{1,2}}),? {_YEAR}"),  # "20 May 2024"
         (-14, rf"(?:©|{_word('in|until|since|سال|عام|سنه')}) ?{_YEAR}"),
         (-12, rf"{_OTHER}[^\d⟦]{{0,10}}⟦"),  # "order #1234", "promo code 1234"

@@ -244,6 +244,10 @@ class Offer:
     country_name: str = ""
 
 
+def _texts(given: Mapping[str, str]) -> Mapping[str, str]:
+    return dict(given)
+
+
 def _services(given: str | Iterable[str]) -> tuple[str, ...]:
     return (given,) if isinstance(given, str) else tuple(given)
 
@@ -279,7 +283,7 @@ class Activation:
     acquired_at: datetime = attrs.field(validator=_utc)
     expires_at: datetime | None = attrs.field(default=None, validator=_utc)
     cost: Money | None = None
-    extra: Mapping[str, str] = attrs.field(factory=dict, converter=dict)
+    extra: Mapping[str, str] = attrs.field(factory=dict, converter=_texts)
 
     def dump(self) -> str:
         """This activation as one line of JSON."""
@@ -369,7 +373,7 @@ class TemplateMessage:
 
     to: str
     template: str
-    values: Mapping[str, str] = attrs.field(factory=dict, converter=dict, repr=False)
+    values: Mapping[str, str] = attrs.field(factory=dict, converter=_texts, repr=False)
     sender: str | None = None
     send_at: datetime | None = attrs.field(default=None, validator=_utc)
 
@@ -429,7 +433,7 @@ class OtpOrder:
     to: str
     code: str | None = attrs.field(default=None, repr=False)
     length: int = attrs.field(default=6)
-    lifetime: timedelta = timedelta(minutes=5)
+    lifetime: timedelta = attrs.field(default=timedelta(minutes=5))
     channel: str | None = None
 
     @code.validator

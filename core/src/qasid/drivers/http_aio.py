@@ -107,7 +107,9 @@ class AiohttpTransport:
     def _opened(self) -> aiohttp.ClientSession:
         limits = aiohttp.ClientTimeout(connect=self._timeout, sock_connect=self._connect_timeout)
         return aiohttp.ClientSession(
-            connector=_Connector(self._timeout, limit=self._pool_size, ssl=self._endpoint.tls or True),
+            connector=_Connector(
+                self._timeout, limit=self._pool_size, ssl=self._endpoint.tls or True
+            ),
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=_ADDED,
             timeout=limits,

@@ -91,6 +91,7 @@ class RequestsTransport:
         prepared.url = self._endpoint.origin + self._endpoint.target(request)
         prepared.headers = header_lines(request)  # type: ignore[assignment]
         prepared.body = request.content or None
+        prepared.hooks = self.session.hooks
         return prepared
 
     def _exchange(self, prepared: requests.PreparedRequest) -> Response:

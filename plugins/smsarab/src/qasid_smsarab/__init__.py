@@ -43,6 +43,7 @@ from qasid.values import (
 __all__ = ["SMSArab"]
 
 _FULL: Final = Support.full()
+_MINUTE: Final = timedelta(minutes=1)
 _Errors: TypeAlias = frozenset[type[errors.ProviderError]]
 
 _NOTHING: Final[_Errors] = frozenset()

@@ -1,0 +1,9 @@
+"""``python -m qasid.cli``."""
+
+from __future__ import annotations
+
+import sys
+
+from qasid.cli import main
+
+sys.exit(main())

@@ -1,0 +1,81 @@
+"""What the command writes: data to stdout for people or as JSON, all else to stderr."""
+
+from __future__ import annotations
+
+import enum
+import json
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import attrs
+import click
+
+from qasid.errors import Outcome, ProviderError, QasidError, SettingsError
+
+__all__ = ["plain", "require_stdout", "say", "show", "table", "tell_error"]
+
+
+def say(text: str) -> None:
+    """One line for the person at the keyboard."""
+    click.echo(text, err=True)
+
+
+def show(value: object, *, as_json: bool, text: str) -> None:
+    """The data: `value` as one line of JSON, or `text`."""
+    written = json.dumps(plain(value), ensure_ascii=False) if as_json else text
+    if written:
+        click.echo(written)
+
+
+def plain(value: Any) -> Any:
+    """Qasid's values as JSON has them: amounts as text, moments as ISO 8601, durations in seconds."""
+    match value:
+        case Decimal():
+            return str(value)
+        case datetime():
+            return value.isoformat()
+        case timedelta():
+            return value.total_seconds()
+        case enum.Enum():
+            return value.value
+        case QasidError():
+            return {"error": type(value).__name__, "message": str(value)}
+        case Mapping():
+            return {str(key): plain(item) for key, item in value.items()}
+        case str():
+            return value
+        case Iterable():
+            return [plain(item) for item in value]
+    if attrs.has(type(value)):
+        return plain({field.name: getattr(value, field.name) for field in attrs.fields(type(value))})
+    return value
+
+
+def table(rows: Sequence[Sequence[str]]) -> str:
+    """Rows in columns, the widest cell deciding; the last column is not padded."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in rows]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def require_stdout() -> None:
+    """Refuse to begin what costs money if nobody can be told the result."""
+    if sys.stdout is None or sys.stdout.closed:
+        raise SettingsError(
+            "is closed", account="*", field="stdout", remedy="let it go to a terminal or a file"
+        )
+
+
+def tell_error(error: QasidError) -> None:
+    """What happened, whether it was performed, and when to try again."""
+    say(f"error: {type(error).__name__}: {error}")
+    if isinstance(error, ProviderError):
+        known = error.outcome is Outcome.NOT_PERFORMED
+        say("It was not performed." if known else "It may have been performed: look before trying again.")
+        if error.retry_after is not None:
+            say(f"Try again in {error.retry_after.total_seconds():.0f} s.")
+    for note in getattr(error, "__notes__", ()):
+        say(note)

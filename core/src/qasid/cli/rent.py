@@ -1,0 +1,135 @@
+"""``qasid rent``."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Iterator
+
+import attrs
+import click
+
+import qasid
+from qasid.cli.output import require_stdout, say, show
+from qasid.cli.session import account_option, json_option, open_account, open_rentals
+from qasid.cli.signals import Signals
+from qasid.drivers.sync import SyncDriver
+from qasid.operations import GONE
+
+
+@click.command("rent")
+@click.argument("service")
+@click.argument("country")
+@click.option("--timeout", type=float, default=300.0, show_default=True, metavar="SECONDS",
+              help="How long to wait for a message.")
+@click.option("--sender", help="Only a message from exactly this sender.")
+@click.option("--pattern", help="Only a message whose text has this regular expression.")
+@click.option("--max-price", metavar="MONEY", help="Refuse a dearer number, such as '0.50 USD'.")
+@click.option("--keep", is_flag=True, help="Do not release the number at the end.")
+@account_option
+@json_option
+def command(
+    service: str,
+    country: str,
+    timeout: float,
+    sender: str | None,
+    pattern: str | None,
+    max_price: str | None,
+    keep: bool,
+    account: str | None,
+    as_json: bool,
+) -> None:
+    """Rent a number, wait for a message to it, print the code, and release the number.
+
+    SERVICE and COUNTRY are the provider's own codes: see qasid offers. However the command ends, by
+    a time-out, Ctrl-C or SIGTERM, the number is released, unless --keep is given.
+    """
+    require_stdout()
+    cap = None if max_price is None else qasid.Money.parse(max_price)
+    signals = Signals()
+    with signals.heeded(), contextlib.closing(open_rentals()) as rentals:
+        plain = open_account(account, rentals=rentals)
+        with plain.with_driver(_holding(plain.driver, signals)) as opened:
+            opened.check_wait(timeout=timeout, pattern=pattern)
+            with _rented(opened, signals, service, country, cap, keep) as activation:
+                _announce(activation, timeout)
+                with _progress(timeout):
+                    message = opened.wait_for_sms(
+                        activation, sender=sender, pattern=pattern, timeout=timeout
+                    )
+                _report(activation, message, as_json)
+
+
+def _holding(driver: SyncDriver, signals: Signals) -> SyncDriver:
+    return attrs.evolve(driver, transport=signals.holding(driver.transport))
+
+
+@contextlib.contextmanager
+def _rented(
+    account: qasid.Account,
+    signals: Signals,
+    service: str,
+    country: str,
+    max_price: qasid.Money | None,
+    keep: bool,
+) -> Iterator[qasid.Activation]:
+    """A rented number, given back at the end; a signal in between cannot lose it."""
+    with contextlib.ExitStack() as stack:
+        try:
+            activation = account.acquire_number(service, country, max_price=max_price)
+            stack.callback(_end, account, signals, activation, keep)
+        finally:
+            signals.resume()
+        yield activation
+
+
+def _end(
+    account: qasid.Account, signals: Signals, activation: qasid.Activation, keep: bool
+) -> None:
+    if keep:
+        say(f"The number is kept; release it with: qasid release {activation.id}")
+        return
+    with signals.held():
+        _release(account, activation)
+
+
+def _release(account: qasid.Account, activation: qasid.Activation) -> None:
+    try:
+        account.release(activation)
+    except GONE as error:
+        say(f"The number needs no release: {type(error).__name__}: {error}")
+    except qasid.QasidError as error:
+        say(f"The number could NOT be released: {type(error).__name__}: {error}")
+        say(f"Try: qasid release {activation.id}")
+    else:
+        say("The number was released.")
+
+
+def _announce(activation: qasid.Activation, timeout: float) -> None:
+    cost = "" if activation.cost is None else f" for {activation.cost}"
+    end = "" if activation.expires_at is None else f" until {activation.expires_at:%H:%M:%S} UTC"
+    say(f"Rented {activation.number}{cost}{end} (activation {activation.id}).")
+    say(f"Waiting up to {timeout:g} s for a message.")
+
+
+@contextlib.contextmanager
+def _progress(timeout: float) -> Iterator[None]:
+    """A bar of the time that has passed, where a person watches."""
+    if not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TimeElapsedColumn
+
+    with Progress(BarColumn(), TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
+        bar.add_task("waiting", total=None)
+        yield
+
+
+def _report(
+    activation: qasid.Activation, message: qasid.InboundMessage, as_json: bool
+) -> None:
+    data = {"activation": activation, "message": message, "code": message.code}
+    if message.code is None and not as_json:
+        say("A message came, with no code in it; here is its text.")
+    show(data, as_json=as_json, text=message.code or message.text)

@@ -1,0 +1,91 @@
+"""The group of commands, and how one of them is run to an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Final
+
+import click
+
+from qasid._version import VERSION
+from qasid.cli.exits import CLOSED_OUTPUT, exit_code
+from qasid.cli.output import say, tell_error
+from qasid.cli.signals import Interrupted
+from qasid.errors import QasidError
+
+__all__ = ["group", "run"]
+
+_COMMANDS: Final = (
+    "activations",
+    "balance",
+    "completion",
+    "doctor",
+    "emulate",
+    "inbox",
+    "offers",
+    "otp",
+    "providers",
+    "release",
+    "rent",
+    "send",
+)
+
+
+class _Commands(click.Group):
+    """A module for each command, imported when it is asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        found: click.Command = import_module(f"qasid.cli.{cmd_name}").command
+        return found
+
+
+@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(VERSION, prog_name="qasid", message="%(prog)s %(version)s")
+def group() -> None:
+    """Rent numbers, read their messages, send texts and one-time passwords, by any provider."""
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command; say what went wrong on stderr, and give the exit code."""
+    try:
+        group.main(list(arguments), prog_name="qasid", standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        return end.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except QasidError as error:
+        tell_error(error)
+        return exit_code(error)
+    except (Interrupted, click.Abort) as stop:
+        return _interrupted(stop)
+    except BrokenPipeError:
+        return _nobody_reads()
+    except ValueError as error:
+        say(f"error: {error}")
+        return click.UsageError.exit_code
+    return 0
+
+
+def _interrupted(stop: BaseException) -> int:
+    cause = stop if isinstance(stop, Interrupted) else stop.__cause__
+    say("interrupted")
+    for note in getattr(cause, "__notes__", ()):
+        say(note)
+    return 128 + (cause.signal_number if isinstance(cause, Interrupted) else 2)
+
+
+def _nobody_reads() -> int:
+    # Python writes what is left when it ends, and would complain then.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return CLOSED_OUTPUT

@@ -1,0 +1,99 @@
+"""What commands share: their options, the account they work with, and the state they keep."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import click
+
+import qasid
+from qasid import finding, settings
+from qasid.cli.output import say
+from qasid.rentals import Rental, Rentals
+
+__all__ = [
+    "account_option",
+    "chosen_account",
+    "json_option",
+    "open_account",
+    "open_rentals",
+    "rented",
+    "timeout_option",
+]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+SANDBOX: Final = "sandbox"
+
+
+def _account_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    names = dict.fromkeys([*settings.accounts(), *finding.installed()])
+    return [name for name in names if name.startswith(incomplete)]
+
+
+def account_option(command: F) -> F:
+    """``--account NAME``, or the variable QASID_ACCOUNT."""
+    option = click.option(
+        "-a",
+        "--account",
+        envvar="QASID_ACCOUNT",
+        metavar="NAME",
+        shell_complete=_account_names,
+        help="An account of qasid.toml, or a provider. By default the one that is configured.",
+    )
+    return option(command)
+
+
+def json_option(command: F) -> F:
+    """``--json``."""
+    return click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")(command)
+
+
+def timeout_option(command: F) -> F:
+    """``--timeout SECONDS`` for one answer of the provider."""
+    return click.option(
+        "--timeout", type=float, metavar="SECONDS", help="How long to wait for one answer (30)."
+    )(command)
+
+
+def chosen_account(account: str | None) -> str:
+    """The account asked for, else the one that is configured, else the sandbox, and it is said."""
+    if account is not None:
+        return account
+    known = settings.configured()
+    if len(known) > 1:
+        names = ", ".join(known)
+        raise click.UsageError(f"several accounts are configured ({names}); choose with --account")
+    if not known:
+        say("No account is configured: this is the sandbox, and nothing in it is real.")
+    return known[0] if known else SANDBOX
+
+
+def open_account(
+    account: str | None, *, timeout: float | None = None, rentals: Rentals | None = None
+) -> qasid.Account:
+    """Connect to the chosen account."""
+    given = {} if timeout is None else {"timeout": timeout}
+    return qasid.connect(chosen_account(account), rentals=rentals, **given)
+
+
+def open_rentals() -> Rentals:
+    """The rentals of all accounts of this user."""
+    import platformdirs
+
+    folder = os.environ.get("QASID_STATE_DIR") or platformdirs.user_state_dir("qasid")
+    return Rentals(Path(folder) / "rentals.sqlite3")
+
+
+def rented(rentals: Rentals, activation_id: str, account: str | None) -> tuple[str, Rental]:
+    """The rental of that activation, and its account."""
+    for rental in rentals.current(now=datetime.now(UTC), account=account):
+        if rental.activation is not None and rental.activation.id == activation_id:
+            return rental.account, rental
+    raise qasid.NumberNotFound(
+        f"no open activation {activation_id!r} is written down; see: qasid activations"
+    )

@@ -1,0 +1,185 @@
+"""Every command that a person or CI runs: `nox -s demo`, `nox -s tests`, and `nox -l` for the rest.
+
+What is tested is what would be published: `build` makes the distributions once in each run, and the
+sessions that require it install the wheels. No session puts a `src` folder on Python's path.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import zipfile
+from pathlib import Path
+from typing import Final
+
+import nox
+
+nox.needs_version = ">=2025.10.14"  # a session can require another
+nox.options.default_venv_backend = "uv|virtualenv"
+nox.options.download_python = "never"
+nox.options.error_on_missing_interpreters = False  # the session `interpreters` decides that
+nox.options.sessions = ["tests", "lint", "types", "docs", "demo"]
+
+WORKSPACE: Final = nox.project.load_toml("pyproject.toml")
+PYTHONS: Final = nox.project.python_versions(nox.project.load_toml("core/pyproject.toml"))
+DIST: Final = Path("dist")
+LICENSE: Final = Path("LICENSE")
+PYTHON_CODE: Final = (
+    "core",
+    "plugins",
+    "contract_tests",
+    "docs",
+    "examples",
+    "benchmarks",
+    "conftest.py",
+    "noxfile.py",
+)
+
+
+# The interpreters.
+
+
+def show_pyenv() -> None:
+    """Put pyenv's supported interpreters at the end of PATH.
+
+    What pyenv itself puts there is a folder of shims. It holds a `python3.12` as soon as any 3.12
+    is installed, and that shim fails unless the version is enabled as well.
+    """
+    root = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    found = [str(path) for v in PYTHONS for path in sorted(root.glob(f"versions/{v}.*/bin"))]
+    os.environ["PATH"] = os.pathsep.join([os.environ["PATH"], *found])
+
+
+show_pyenv()
+
+
+def runs(version: str) -> bool:
+    """Whether an interpreter of that version (`"3.12"`) is here and starts."""
+    if version == f"{sys.version_info.major}.{sys.version_info.minor}":
+        return True
+    places = (Path(place) / f"python{version}" for place in os.get_exec_path())
+    return any(_starts(place) for place in places if place.is_file())
+
+
+def _starts(python: Path) -> bool:
+    return subprocess.run([python, "-c", ""], capture_output=True, check=False).returncode == 0
+
+
+@nox.session(python=False)
+def interpreters(session: nox.Session) -> None:
+    """Say which supported Pythons are missing. In CI the oldest and the newest must be here."""
+    missing = [version for version in PYTHONS if not runs(version)]
+    for version in missing:
+        session.warn(f"Python {version} is supported and not found: it is not tested here")
+    needed = {PYTHONS[0], PYTHONS[-1]} if os.environ.get("CI") == "true" else set()
+    if needed & set(missing) or missing == PYTHONS:
+        session.error(f"install {' and '.join(sorted(needed) or PYTHONS[-1:])}")
+
+
+# The distributions.
+
+
+def packages() -> list[Path]:
+    """The folders that hold one distribution each."""
+    patterns = ("core", "contract_tests", "plugins/*")
+    found = (path for pattern in patterns for path in Path().glob(f"{pattern}/pyproject.toml"))
+    return sorted(path.parent for path in found)
+
+
+def wheels(*names: str, extras: str = "") -> list[str]:
+    """The built wheels, all or those of the import names given; the core's with `extras`."""
+    built = {path.name.split("-")[0]: str(path) for path in sorted(DIST.glob("*.whl"))}
+    chosen = {name: path for name, path in built.items() if name in (names or built)}
+    return [path + extras if name == "qasid" else path for name, path in chosen.items()]
+
+
+def group(name: str) -> tuple[str, ...]:
+    """The requirements of one dependency group of the workspace."""
+    return nox.project.dependency_groups(WORKSPACE, name)
+
+
+def install(session: nox.Session, *requirements: str, extras: str = "[async,keyring]") -> None:
+    """Install the requirements and every wheel."""
+    session.install(*requirements, *wheels(extras=extras))
+    # An environment that is used again may hold an older build of the same version.
+    session.install("--force-reinstall", "--no-deps", *wheels())
+
+
+def licence(archive: Path) -> bytes | None:
+    """The licence's text in a wheel or sdist, or None where it has none."""
+    if archive.suffix == ".whl":
+        with zipfile.ZipFile(archive) as wheel:
+            return next(
+                (wheel.read(name) for name in wheel.namelist() if name.endswith("/LICENSE")), None
+            )
+    with tarfile.open(archive) as sdist:
+        member = next((m for m in sdist if m.name.endswith("/LICENSE")), None)
+        file = member and sdist.extractfile(member)
+        return file.read() if file else None
+
+
+@nox.session
+def build(session: nox.Session) -> None:
+    """Build the sdist of each distribution, and from that the wheel, into dist/."""
+    session.install(*group("build"))
+    shutil.rmtree(DIST, ignore_errors=True)
+    for package in packages():
+        session.run("python", "-m", "build", "--no-isolation", "--outdir", str(DIST), str(package))
+    for archive in DIST.iterdir():
+        if licence(archive) != LICENSE.read_bytes():
+            session.error(f"{archive.name} has no licence, or not that of the workspace")
+
+
+# What is run with them.
+
+
+@nox.session(python=PYTHONS, requires=["interpreters", "build"])
+def tests(session: nox.Session) -> None:
+    """Run the tests on each supported Python that is here; the core's must cover it wholly.
+
+    Arguments after `--` go to pytest, and coverage is then not asked for.
+    """
+    install(session, *group("tests"))
+    if session.posargs:
+        session.run("pytest", *session.posargs)
+        return
+    measured = {"COVERAGE_FILE": str(Path(session.create_tmp(), "coverage").resolve())}
+    session.run("coverage", "run", "-m", "pytest", "core/tests", env=measured)
+    others = ("plugins", "contract_tests/tests", "docs", "README.md", "core/README.md")
+    session.run("pytest", *[path for path in others if Path(path).exists()])
+    session.run("coverage", "report", "--fail-under=100", env=measured)
+
+
+@nox.session(requires=["build"])
+def demo(session: nox.Session) -> None:
+    """Run the demonstration: no account, no network."""
+    session.install(*wheels("qasid", "qasid_smsarab", "qasid_sandbox", extras="[async]"))
+    session.run("python", "examples/demo.py", *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Look for faults of form, in the code and in the changelog's fragments."""
+    session.install(*group("lint"))
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("towncrier", "build", "--draft", "--version", "next", silent=True)
+
+
+@nox.session(requires=["build"])
+def types(session: nox.Session) -> None:
+    """Check the types of all Python code. The wheels bring the libraries; the sources are read."""
+    install(session, *group("types"))
+    sources = [str(path) for package in packages() for path in package.glob("src")]
+    code = [path for path in PYTHON_CODE if Path(path).is_file() or any(Path(path).rglob("*.py"))]
+    session.run("mypy", *code, env={"MYPYPATH": os.pathsep.join([*sources, "docs"])})
+
+
+@nox.session(requires=["build"])
+def docs(session: nox.Session) -> None:
+    """Build the documentation into docs/_build/html; a warning is an error."""
+    install(session, *group("docs"))
+    session.run("sphinx-build", "-W", "-n", "-b", "html", "docs", "docs/_build/html")
