@@ -13,7 +13,14 @@ import qasid
 from qasid import finding, settings
 from qasid.cli.exits import NO
 from qasid.cli.output import show, table
-from qasid.cli.session import account_option, chosen_account, json_option, open_rentals, timeout_option
+from qasid.cli.session import (
+    account_option,
+    chosen_account,
+    json_option,
+    open_account,
+    open_rentals,
+    timeout_option,
+)
 
 _UNKNOWN = "[not verified]"
 
@@ -56,7 +63,7 @@ def _state() -> Iterator[Finding]:
 
 def _account(name: str, timeout: float | None) -> Iterator[Finding]:
     try:
-        opened = qasid.connect(name, **({} if timeout is None else {"timeout": timeout}))
+        opened = open_account(name, timeout=timeout)
     except qasid.QasidError as error:
         yield Finding(name, "settings", False, f"{type(error).__name__}: {error}")
         return
@@ -69,7 +76,9 @@ def _contact(account: qasid.Account) -> Iterator[Finding]:
     """The cheapest question that needs both a connection and the right key."""
     asked = _question(account)
     if asked is None:
-        yield Finding(account.name, "connection", None, "there is nothing that costs nothing to ask")
+        yield Finding(
+            account.name, "connection", None, "there is nothing that costs nothing to ask"
+        )
         yield Finding(account.name, "authentication", None, "no call of this provider proves it")
         return
     yield from _answered(account, asked)

@@ -21,8 +21,12 @@ def _emulators(ctx: click.Context, param: click.Parameter, incomplete: str) -> l
 @click.command("emulate")
 @click.argument("name", shell_complete=_emulators)
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 picks a free one.")
-@click.option("--deliver-after", type=float, metavar="SECONDS",
-              help="Send each rented number a message that long after it was rented.")
+@click.option(
+    "--deliver-after",
+    type=float,
+    metavar="SECONDS",
+    help="Send each rented number a message that long after it was rented.",
+)
 @click.option("--text", help="The text of that message.")
 @json_option
 def command(
@@ -31,8 +35,8 @@ def command(
     """Serve a provider's emulator on this machine until Ctrl-C.
 
     Prints its address and the settings to use; with --json as one line, once it listens. The
-    control address opens the back doors: POST deliver, advance, fund, stock, fail_next; GET balance,
-    activations, outbox.
+    control address opens the back doors: POST deliver, advance, fund, stock and fail_next, GET
+    balance, activations and outbox.
     """
     from qasid.serving import DEFAULT_TEXT, serve
 

@@ -20,7 +20,9 @@ from qasid.cli.session import (
 
 @click.command("inbox")
 @click.argument("activation", required=False)
-@click.option("--limit", type=int, default=10, show_default=True, help="How many, without ACTIVATION.")
+@click.option(
+    "--limit", type=int, default=10, show_default=True, help="How many, without ACTIVATION."
+)
 @account_option
 @timeout_option
 @json_option

@@ -53,9 +53,7 @@ def send(
 @account_option
 @timeout_option
 @json_option
-def verify(
-    to: str, code: str, account: str | None, timeout: float | None, as_json: bool
-) -> None:
+def verify(to: str, code: str, account: str | None, timeout: float | None, as_json: bool) -> None:
     """Ask whether CODE is the one that TO was sent. Exit code 0 when it is, 1 when it is not."""
     with open_account(account, timeout=timeout) as opened:
         verdict = opened.verify_otp(to, code)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import enum
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import click
@@ -30,28 +30,24 @@ def show(value: object, *, as_json: bool, text: str) -> None:
         click.echo(written)
 
 
+_WRITERS: Final[Mapping[type, Callable[[Any], Any]]] = {
+    str: str,
+    Decimal: str,
+    datetime: datetime.isoformat,
+    timedelta: timedelta.total_seconds,
+    enum.Enum: lambda member: member.value,
+    QasidError: lambda error: {"error": type(error).__name__, "message": str(error)},
+    Mapping: lambda members: {str(key): plain(value) for key, value in members.items()},
+    Iterable: lambda items: [plain(item) for item in items],
+}
+
+
 def plain(value: Any) -> Any:
     """Qasid's values as JSON has them: amounts as text, moments as ISO 8601, durations in seconds."""
-    match value:
-        case Decimal():
-            return str(value)
-        case datetime():
-            return value.isoformat()
-        case timedelta():
-            return value.total_seconds()
-        case enum.Enum():
-            return value.value
-        case QasidError():
-            return {"error": type(value).__name__, "message": str(value)}
-        case Mapping():
-            return {str(key): plain(item) for key, item in value.items()}
-        case str():
-            return value
-        case Iterable():
-            return [plain(item) for item in value]
     if attrs.has(type(value)):
-        return plain({field.name: getattr(value, field.name) for field in attrs.fields(type(value))})
-    return value
+        return {f.name: plain(getattr(value, f.name)) for f in attrs.fields(type(value))}
+    writers = (write for kind, write in _WRITERS.items() if isinstance(value, kind))
+    return next(writers, lambda unchanged: unchanged)(value)
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -74,7 +70,11 @@ def tell_error(error: QasidError) -> None:
     say(f"error: {type(error).__name__}: {error}")
     if isinstance(error, ProviderError):
         known = error.outcome is Outcome.NOT_PERFORMED
-        say("It was not performed." if known else "It may have been performed: look before trying again.")
+        say(
+            "It was not performed."
+            if known
+            else "It may have been performed: look before trying again."
+        )
         if error.retry_after is not None:
             say(f"Try again in {error.retry_after.total_seconds():.0f} s.")
     for note in getattr(error, "__notes__", ()):

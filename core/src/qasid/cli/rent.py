@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import sys
 from collections.abc import Iterator
 
@@ -13,17 +14,33 @@ import qasid
 from qasid.cli.output import require_stdout, say, show
 from qasid.cli.session import account_option, json_option, open_account, open_rentals
 from qasid.cli.signals import Signals
-from qasid.drivers.sync import SyncDriver
 from qasid.operations import GONE
+from qasid.rentals import Rentals
+
+
+def _compilable(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
+    try:
+        re.compile(value or "")
+    except re.error as error:
+        raise click.BadParameter(f"no regular expression: {error.msg}") from None
+    return value
 
 
 @click.command("rent")
 @click.argument("service")
 @click.argument("country")
-@click.option("--timeout", type=float, default=300.0, show_default=True, metavar="SECONDS",
-              help="How long to wait for a message.")
+@click.option(
+    "--timeout",
+    type=float,
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long to wait for a message.",
+)
 @click.option("--sender", help="Only a message from exactly this sender.")
-@click.option("--pattern", help="Only a message whose text has this regular expression.")
+@click.option(
+    "--pattern", callback=_compilable, help="Only a message whose text has this regular expression."
+)
 @click.option("--max-price", metavar="MONEY", help="Refuse a dearer number, such as '0.50 USD'.")
 @click.option("--keep", is_flag=True, help="Do not release the number at the end.")
 @account_option
@@ -48,20 +65,22 @@ def command(
     cap = None if max_price is None else qasid.Money.parse(max_price)
     signals = Signals()
     with signals.heeded(), contextlib.closing(open_rentals()) as rentals:
-        plain = open_account(account, rentals=rentals)
-        with plain.with_driver(_holding(plain.driver, signals)) as opened:
-            opened.check_wait(timeout=timeout, pattern=pattern)
-            with _rented(opened, signals, service, country, cap, keep) as activation:
-                _announce(activation, timeout)
-                with _progress(timeout):
-                    message = opened.wait_for_sms(
-                        activation, sender=sender, pattern=pattern, timeout=timeout
-                    )
-                _report(activation, message, as_json)
+        with (
+            _held_account(account, rentals, signals) as opened,
+            _rented(opened, signals, service, country, cap, keep) as activation,
+        ):
+            _announce(activation, timeout)
+            with _progress():
+                message = opened.wait_for_sms(
+                    activation, sender=sender, pattern=pattern, timeout=timeout
+                )
+            _report(activation, message, as_json)
 
 
-def _holding(driver: SyncDriver, signals: Signals) -> SyncDriver:
-    return attrs.evolve(driver, transport=signals.holding(driver.transport))
+def _held_account(account: str | None, rentals: Rentals, signals: Signals) -> qasid.Account:
+    plain = open_account(account, rentals=rentals)
+    transport = signals.holding(plain.driver.transport)
+    return plain.with_driver(attrs.evolve(plain.driver, transport=transport))
 
 
 @contextlib.contextmanager
@@ -113,7 +132,7 @@ def _announce(activation: qasid.Activation, timeout: float) -> None:
 
 
 @contextlib.contextmanager
-def _progress(timeout: float) -> Iterator[None]:
+def _progress() -> Iterator[None]:
     """A bar of the time that has passed, where a person watches."""
     if not sys.stderr.isatty():
         yield
@@ -121,14 +140,14 @@ def _progress(timeout: float) -> Iterator[None]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TimeElapsedColumn
 
-    with Progress(BarColumn(), TimeElapsedColumn(), console=Console(stderr=True), transient=True) as bar:
+    with Progress(
+        BarColumn(), TimeElapsedColumn(), console=Console(stderr=True), transient=True
+    ) as bar:
         bar.add_task("waiting", total=None)
         yield
 
 
-def _report(
-    activation: qasid.Activation, message: qasid.InboundMessage, as_json: bool
-) -> None:
+def _report(activation: qasid.Activation, message: qasid.InboundMessage, as_json: bool) -> None:
     data = {"activation": activation, "message": message, "code": message.code}
     if message.code is None and not as_json:
         say("A message came, with no code in it; here is its text.")

@@ -56,7 +56,10 @@ def json_option(command: F) -> F:
 def timeout_option(command: F) -> F:
     """``--timeout SECONDS`` for one answer of the provider."""
     return click.option(
-        "--timeout", type=float, metavar="SECONDS", help="How long to wait for one answer (30)."
+        "--timeout",
+        type=click.FloatRange(min=0, min_open=True),
+        metavar="SECONDS",
+        help="How long to wait for one answer (30).",
     )(command)
 
 
@@ -77,7 +80,7 @@ def open_account(
     account: str | None, *, timeout: float | None = None, rentals: Rentals | None = None
 ) -> qasid.Account:
     """Connect to the chosen account."""
-    given = {} if timeout is None else {"timeout": timeout}
+    given: dict[str, Any] = {} if timeout is None else {"timeout": timeout}
     return qasid.connect(chosen_account(account), rentals=rentals, **given)
 
 
