@@ -43,7 +43,7 @@ _WRITERS: Final[Mapping[type, Callable[[Any], Any]]] = {
 
 
 def plain(value: Any) -> Any:
-    """Qasid's values as JSON has them: amounts as text, moments as ISO 8601, durations in seconds."""
+    """Qasid's values as JSON has them: exact amounts as text, ISO 8601 moments, seconds."""
     if attrs.has(type(value)):
         return {f.name: plain(getattr(value, f.name)) for f in attrs.fields(type(value))}
     writers = (write for kind, write in _WRITERS.items() if isinstance(value, kind))

@@ -64,17 +64,18 @@ def command(
     require_stdout()
     cap = None if max_price is None else qasid.Money.parse(max_price)
     signals = Signals()
-    with signals.heeded(), contextlib.closing(open_rentals()) as rentals:
-        with (
-            _held_account(account, rentals, signals) as opened,
-            _rented(opened, signals, service, country, cap, keep) as activation,
-        ):
-            _announce(activation, timeout)
-            with _progress():
-                message = opened.wait_for_sms(
-                    activation, sender=sender, pattern=pattern, timeout=timeout
-                )
-            _report(activation, message, as_json)
+    with (
+        signals.heeded(),
+        contextlib.closing(open_rentals()) as rentals,
+        _held_account(account, rentals, signals) as opened,
+        _rented(opened, signals, service, country, cap, keep) as activation,
+    ):
+        _announce(activation, timeout)
+        with _progress():
+            message = opened.wait_for_sms(
+                activation, sender=sender, pattern=pattern, timeout=timeout
+            )
+        _report(activation, message, as_json)
 
 
 def _held_account(account: str | None, rentals: Rentals, signals: Signals) -> qasid.Account:
