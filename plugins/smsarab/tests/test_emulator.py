@@ -390,9 +390,18 @@ def test_a_cancelled_number_is_not_found() -> None:
     assert [("CANCELLED", 0)] == [(one.state, one.messages) for one in emulator.activations()]
 
 
-def test_a_number_with_a_message_is_not_cancelled() -> None:
-    """Not documented: 409, and nothing is paid back."""
+def test_a_number_with_a_message_is_cancelled_and_not_paid_back() -> None:
+    """Not documented: the page names no condition for cancelling, and no refund."""
     emulator = _emulator()
+    rented = _rent(emulator)
+    emulator.deliver(rented, "1234")
+    assert 200 == _ask(emulator, "POST", f"/v1/numbers/{rented}/cancel").status
+    assert Money("45.25", "USD") == emulator.balance()
+
+
+def test_a_number_with_a_message_may_be_kept_from_cancelling() -> None:
+    """Not documented either, as a setting: 409, and nothing is paid back."""
+    emulator = _emulator(cancel_after_message=False)
     rented = _rent(emulator)
     emulator.deliver(rented, "1234")
     response = _ask(emulator, "POST", f"/v1/numbers/{rented}/cancel")

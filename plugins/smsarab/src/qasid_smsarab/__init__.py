@@ -98,9 +98,7 @@ class SMSArab:
         ),
         # [not documented] With 120 a minute for all, 5 s serve about eight numbers.
         poll_interval=timedelta(seconds=5),
-        sources=(
-            Source("SMSArab API", "https://www.smsarab.com/p/developers.html", "2026-11-21"),
-        ),
+        sources=(Source("SMSArab API", "https://www.smsarab.com/p/developers.html", "2026-11-21"),),
     )
 
     api_key: str = secret()
@@ -216,9 +214,7 @@ def _code(body: object) -> str | None:
     return code if isinstance(code, str) else None
 
 
-def _meaning(
-    response: Response, code: str | None, about: _Errors
-) -> type[errors.ProviderError]:
+def _meaning(response: Response, code: str | None, about: _Errors) -> type[errors.ProviderError]:
     kind = _CODES.get(code or "") or _guess(response, code) or _by_status(response.status)
     return errors.InvalidRequest if kind in _CANCEL_ERRORS - about else kind
 

@@ -156,8 +156,8 @@ class SMSArabEmulator:
     """The server of SMSArab (https://api.smsarab.com), for one account with 45.75 USD.
 
     Settings, all of them for what is not documented: how long a number lives; the status that
-    comes with NO_NUMBERS_AVAILABLE; whether a cancelled number is paid back; whether a 429 has a
-    body; and whether replies carry the ``//`` comments of the printed samples (invalid JSON).
+    comes with NO_NUMBERS_AVAILABLE; whether a number cancelled before its first message is paid
+    back; whether one that has had a message can be cancelled at all; whether a 429 has a body; and whether replies carry the ``//`` comments of the printed samples (invalid JSON).
     """
 
     settings: ClassVar[Mapping[str, str]] = {"api_key": "YOUR_API_KEY"}
@@ -166,6 +166,7 @@ class SMSArabEmulator:
     lifetime: timedelta = timedelta(minutes=10)
     no_numbers_status: int = 404
     refund_on_cancel: bool = True
+    cancel_after_message: bool = True
     rate_limit_body: bool = True
     raw_samples: bool = False
     _ahead: timedelta = attrs.field(init=False, default=timedelta())
@@ -302,10 +303,10 @@ class SMSArabEmulator:
             return _error(404, "NOT_FOUND")
         if number.over(self._now()):
             return _error(410, "ACTIVATION_EXPIRED")  # not documented
-        if number.messages:
+        if number.messages and not self.cancel_after_message:
             return _error(409, "CANNOT_CANCEL")  # not documented
         number.cancelled = True
-        if self.refund_on_cancel:
+        if self.refund_on_cancel and not number.messages:
             self._credit += Money(number.cost, self._credit.currency)
         return 200, {"success": True, "message": "تم إلغاء تفعيل الرقم بنجاح."}
 
