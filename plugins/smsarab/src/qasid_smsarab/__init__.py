@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from decimal import Decimal
+from operator import attrgetter
 from typing import Any, ClassVar, Final, TypeAlias
 
 import attrs
@@ -49,6 +50,8 @@ _Errors: TypeAlias = frozenset[type[errors.ProviderError]]
 _NOTHING: Final[_Errors] = frozenset()
 _READ_ERRORS: Final[_Errors] = frozenset({errors.NumberNotFound, errors.NumberExpired})
 _CANCEL_ERRORS: Final[_Errors] = _READ_ERRORS | {errors.ReleaseRefused}
+
+_STATES: Final = frozenset({"WAITING_FOR_MESSAGE", "MESSAGES_RECEIVED"})
 
 _CODES: Final[Mapping[str, type[errors.ProviderError]]] = {
     "INVALID_API_KEY": errors.AuthenticationFailed,
@@ -134,8 +137,9 @@ class SMSArab:
             raise errors.InvalidRequest("SMSArab has no inbox of its own; pass an Activation")
         response = yield self._request("GET", f"/v1/messages/{segment(inbox.id)}")
         data = _data(response, dict, about=_READ_ERRORS)
-        messages = {_message(item, inbox) for item in take(data, "messages", list)}
-        return sorted(messages, key=attrs.astuple)
+        _check_state(take(data, "status", str), response)
+        messages = dict.fromkeys(_message(item, inbox) for item in take(data, "messages", list))
+        return sorted(messages, key=attrgetter("received_at"))
 
     @hookimpl
     def release(self, activation: Activation) -> Flow[Released]:
@@ -229,6 +233,12 @@ def _by_status(status: int) -> type[errors.ProviderError]:
     if status >= 500:
         return errors.ProviderUnavailable
     return _STATUSES.get(status, errors.InvalidRequest if status >= 400 else errors.ProtocolError)
+
+
+def _check_state(state: str, response: Response) -> None:
+    # [not documented] Any other state, as after expiry: by its name, where that is clear.
+    if state not in _STATES:
+        raise _refusal(_guess(response, state) or errors.ProtocolError, state, response)
 
 
 def _refusal(

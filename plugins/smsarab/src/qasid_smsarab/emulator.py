@@ -157,7 +157,8 @@ class SMSArabEmulator:
 
     Settings, all of them for what is not documented: how long a number lives; the status that
     comes with NO_NUMBERS_AVAILABLE; whether a number cancelled before its first message is paid
-    back; whether one that has had a message can be cancelled at all; whether a 429 has a body; and whether replies carry the ``//`` comments of the printed samples (invalid JSON).
+    back; whether one that has had a message can be cancelled at all; whether a 429 has a body; and
+    whether replies carry the ``//`` comments of the printed samples (invalid JSON).
     """
 
     settings: ClassVar[Mapping[str, str]] = {"api_key": "YOUR_API_KEY"}
