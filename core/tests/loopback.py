@@ -63,7 +63,8 @@ class Connection:
 class Loopback:
     """What has come so far: `requests` as raw bytes, and how many connections were `accepted`.
 
-    `came` is released once for each request, `hung_up` for each connection that the server closed.
+    `port` is where it listens. `came` is released once for each request, `hung_up` once for each
+    connection that the server has closed.
     """
 
     acts: tuple[Act, ...]
@@ -75,16 +76,13 @@ class Loopback:
     _listener: socket.socket = attrs.field(
         factory=lambda: socket.create_server(("127.0.0.1", 0), backlog=128)
     )
+    port: int = attrs.field(
+        init=False, default=attrs.Factory(lambda self: self._listener.getsockname()[1], True)
+    )
     _stopping: threading.Event = attrs.field(factory=threading.Event)
     _threads: list[threading.Thread] = attrs.field(factory=list)
     _open: list[socket.socket] = attrs.field(factory=list)
     _lock: threading.Lock = attrs.field(factory=threading.Lock)
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        port: int = self._listener.getsockname()[1]
-        return port
 
     @property
     def url(self) -> str:

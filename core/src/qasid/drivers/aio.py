@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, assert_never
 
 import attrs
 
@@ -61,6 +61,7 @@ class AsyncDriver:
             case Wait():
                 # Shielded: when this task is cancelled, the others go on waiting.
                 return await asyncio.shield(asyncio.wrap_future(effect.future))
+        assert_never(effect)
 
     async def close(self) -> None:
         """Give the connections back."""

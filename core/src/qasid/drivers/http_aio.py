@@ -59,6 +59,7 @@ class AiohttpTransport:
         self._connect_timeout = connect_timeout
         self._max_body = max_body
         self._pool_size = pool_size
+        self._connector: _Connector
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
 
@@ -85,6 +86,8 @@ class AiohttpTransport:
         self._closed = True
         if self._session is not None:
             await self._session.close()
+            self._connector.abort()
+            await asyncio.sleep(0)  # the loop closes the sockets in its next round
 
     async def _exchange(self, call: Mapping[str, Any]) -> Response:
         self._session = self._session or self._opened()  # here, as it wants a running loop
@@ -106,10 +109,11 @@ class AiohttpTransport:
 
     def _opened(self) -> aiohttp.ClientSession:
         limits = aiohttp.ClientTimeout(connect=self._timeout, sock_connect=self._connect_timeout)
+        self._connector = _Connector(
+            self._timeout, limit=self._pool_size, ssl=self._endpoint.tls or True
+        )
         return aiohttp.ClientSession(
-            connector=_Connector(
-                self._timeout, limit=self._pool_size, ssl=self._endpoint.tls or True
-            ),
+            connector=self._connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             skip_auto_headers=_ADDED,
             timeout=limits,
@@ -125,7 +129,12 @@ class _Connector(aiohttp.TCPConnector):
     def __init__(self, timeout: float, **options: Any) -> None:
         super().__init__(**options)
         self._answer_timeout = timeout
-        self._used: weakref.WeakSet[Any] = weakref.WeakSet()
+        self._used: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
+
+    def abort(self) -> None:
+        """Let none go on saying goodbye: with TLS that may take as long as the server likes."""
+        for transport in list(self._used):
+            transport.abort()
 
     async def connect(self, *args: Any, **options: Any) -> aiohttp.connector.Connection:
         """A connection, never a second one for the same request.
@@ -143,20 +152,21 @@ class _Connector(aiohttp.TCPConnector):
     async def _alive(self, *args: Any, **options: Any) -> aiohttp.connector.Connection:
         while True:
             connection = await super().connect(*args, **options)
-            if connection.protocol not in self._used:
-                self._used.add(connection.protocol)
+            transport: Any = connection.transport
+            if transport not in self._used:
+                self._used.add(transport)
                 return connection
-            if not _hung_up(connection.transport):
+            if not _hung_up(transport):
                 return connection
             connection.close()
 
 
-def _hung_up(transport: asyncio.Transport | None) -> bool:
+def _hung_up(transport: asyncio.Transport) -> bool:
     """Whether an idle connection has something to say, which can only be its end.
 
-    The loop knows that as well, but only once it has run.
+    The loop is told of it as well, but only once it runs.
     """
-    return transport is None or wait_for_read(transport.get_extra_info("socket"), 0)
+    return wait_for_read(transport.get_extra_info("socket"), 0)
 
 
 def _call(request: Request, url: URL, headers: Mapping[str, str]) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import requests
 from requests.adapters import HTTPAdapter
 from urllib3 import HTTPConnectionPool
 from urllib3.util import Retry
+from urllib3.util.response import assert_header_parsing
 
 from qasid.drivers.connection import (
     CONNECT_TIMEOUT,
@@ -186,7 +187,7 @@ class _TimedResponse(http.client.HTTPResponse):
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
-        self.fp = io.BufferedReader(_TimedReader(sock, self.fp.detach()))
+        self.fp = _WholeLines(_TimedReader(sock, self.fp.detach()))
 
     def begin(self) -> None:
         """Read the head; http.client takes 103 (early hints) for the answer itself."""
@@ -194,6 +195,17 @@ class _TimedResponse(http.client.HTTPResponse):
         while 101 < self.status < 200:
             self.headers = None  # type: ignore[assignment]
             super().begin()
+        assert_header_parsing(self.headers)
+
+
+class _WholeLines(io.BufferedReader):
+    """http.client takes the end of the connection, where a header should be, for a blank line."""
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        line = super().readline(size)
+        if not line.endswith(b"\n"):
+            raise http.client.HTTPException
+        return line
 
 
 class _TimedReader(io.RawIOBase):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, assert_never
 
 import attrs
 
@@ -86,6 +86,7 @@ class SyncDriver:
                 return effect.function()
             case Wait():
                 return effect.future.result()
+        assert_never(effect)
 
     def close(self) -> None:
         """Give the connections back."""
