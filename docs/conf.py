@@ -11,7 +11,8 @@ sys.path.insert(0, str(HERE))
 import generation  # noqa: E402 - it lies beside this file, which Sphinx does not put on the path
 from qasid import errors, hookspecs  # noqa: E402
 from qasid._version import VERSION  # noqa: E402
-from qasid.cli import exits, group  # noqa: E402
+from qasid.cli.exits import EXIT_CODES  # noqa: E402
+from qasid.cli.running import group  # noqa: E402
 
 project = "Qasid"
 author = "The Qasid authors"
@@ -37,7 +38,6 @@ nitpick_ignore_regex = [
 ]
 
 PAGES = HERE / "_generated"
-EXIT_CODES = getattr(exits, "EXIT_CODES", {})
 generation.write(PAGES / "errors.md", generation.error_page(errors.QasidError, EXIT_CODES))
 generation.write(PAGES / "cli.md", generation.command_page(group, "qasid"))
 generation.write(PAGES / "hooks.md", generation.hook_page(hookspecs.HOOKS, vars(hookspecs)))

@@ -8,9 +8,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+import attrs
 import click
 
-__all__ = ["command_page", "error_page", "hook_page", "write"]
+__all__ = [
+    "command_page",
+    "error_page",
+    "exit_table",
+    "hook_page",
+    "marked",
+    "matrix",
+    "option_table",
+    "write",
+]
 
 GRAVES: Final = re.compile(r"``([^`]+)``")
 
@@ -45,7 +55,7 @@ def _cell(text: str) -> str:
 # Errors.
 
 
-def error_page(root: type[Exception], exit_codes: Mapping[type[Exception], int]) -> str:
+def error_page(root: type[Exception], exit_codes: Mapping[Any, int]) -> str:
     """The tree of errors below `root`, and what each means."""
     drawn = "\n".join(tree(root))
     rows = [_error_row(kind, exit_codes) for kind in family(root)]
@@ -69,7 +79,7 @@ def tree(root: type[Exception], stem: str = "") -> Iterator[str]:
         yield from tree(child, indent + ("└── " if child is children[-1] else "├── "))
 
 
-def _error_row(kind: type[Exception], exit_codes: Mapping[type[Exception], int]) -> list[str]:
+def _error_row(kind: type[Exception], exit_codes: Mapping[Any, int]) -> list[str]:
     parents = ", ".join(f"`{base.__name__}`" for base in kind.__bases__)
     code = next((exit_codes[base] for base in kind.__mro__ if base in exit_codes), "")
     return [f"`{kind.__name__}`", parents, first_line(kind), _performed(kind), str(code)]
@@ -87,7 +97,9 @@ def _performed(kind: type[Exception]) -> str:
 
 def command_page(program: click.Group, name: str) -> str:
     """Every command of a program, with its usage and options."""
-    return "# Commands\n\n" + "\n".join(_sections(program, click.Context(program, info_name=name)))
+    settings = {**program.context_settings, "terminal_width": 100}  # wherever it is built
+    context = click.Context(program, info_name=name, **settings)
+    return "# Commands\n\n" + "\n".join(_sections(program, context))
 
 
 def _sections(command: click.Command, context: click.Context) -> Iterator[str]:
@@ -97,7 +109,8 @@ def _sections(command: click.Command, context: click.Context) -> Iterator[str]:
         for name in command.list_commands(context):
             child = command.get_command(context, name)
             if child is not None and not child.hidden:
-                yield from _sections(child, click.Context(child, context, info_name=name))
+                settings = child.context_settings
+                yield from _sections(child, click.Context(child, context, name, **settings))
 
 
 def _usage(command: click.Command, context: click.Context) -> str:
@@ -121,3 +134,63 @@ def hook_page(hooks: Sequence[str], specifications: Mapping[str, Any]) -> str:
 def _hook_section(name: str, specification: Callable[..., Any]) -> str:
     signature = f"{name}{inspect.signature(specification)}".replace("'", "")
     return f"## `{name}`\n\n```text\n{signature}\n```\n\n{markdown(specification.__doc__)}\n"
+
+
+# Tables within pages that people write, between marks.
+
+MARKS: Final = {"full": "yes", "partial": "partly", "not implemented": "not yet"}
+
+#: What each option of an account is counted in, and what it is for.
+OPTIONS: Final = {
+    "connect_timeout": ("seconds", "how long one attempt to connect may take"),
+    "timeout": ("seconds", "how long the whole answer may take"),
+    "max_body": ("bytes", "how much of an answer is read; more is a `ProtocolError`"),
+    "pool_size": ("requests", "how many may be under way at once"),
+    "max_wait": ("seconds", "how long a call may wait for the provider's limits"),
+    "max_open": ("numbers", "how many may be rented at once"),
+    "max_per_day": ("numbers", "how many may be rented in any 24 hours"),
+    "max_spend": ("money", "what renting may cost in any 24 hours, such as `5.00 USD`"),
+}
+
+
+def marked(text: str, name: str, content: str) -> str:
+    """The text, with `content` between `<!-- name -->` and `<!-- /name -->`."""
+    before, start, rest = text.partition(f"<!-- {name} -->\n")
+    _, end, after = rest.partition(f"<!-- /{name} -->")
+    if not (start and end):
+        raise ValueError(f"the marks of {name!r} are missing")
+    return f"{before}{start}\n{content}\n\n{end}{after}"
+
+
+def matrix(providers: Mapping[str, Any], hooks: Sequence[str]) -> str:
+    """What each provider can do, from its name and `ProviderInfo`: a table, and notes below it."""
+    support = {
+        name: {hook: info.supports(hook) for hook in hooks} for name, info in providers.items()
+    }
+    rows = [
+        [f"`{h}`", *(MARKS.get(s[h].level.value, "-") for s in support.values())] for h in hooks
+    ]
+    notes = [
+        f"- `{name}`, `{hook}`: {said.note}"
+        for name, hooks_of in support.items()
+        for hook, said in hooks_of.items()
+        if said.note
+    ]
+    return "\n".join([table(("", *support), rows), *([""] if notes else []), *notes])
+
+
+def option_table(options: type[Any]) -> str:
+    """The options of an account. Raises KeyError for one that has no words in `OPTIONS`."""
+    rows = [[f"`{f.name}`", _default(f.default), *OPTIONS[f.name]] for f in attrs.fields(options)]
+    return table(("Option", "Default", "Counted in", "Meaning"), rows)
+
+
+def _default(value: object) -> str:
+    return "no cap" if value is None else f"{value:g}" if isinstance(value, float) else f"{value}"
+
+
+def exit_table(exit_codes: Mapping[Any, int]) -> str:
+    """The exit codes of the command that stand for errors."""
+    found = sorted((code, kind) for kind, code in exit_codes.items())
+    rows = [[str(code), f"`{kind.__name__}`", first_line(kind)] for code, kind in found]
+    return table(("Code", "Error", "Meaning"), rows)

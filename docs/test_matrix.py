@@ -1,0 +1,60 @@
+"""The tables that stand in pages written by people are those that the code gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import generation
+from qasid import finding
+from qasid.cli.exits import EXIT_CODES
+from qasid.hookspecs import HOOKS
+from qasid.settings import Options
+
+ROOT = Path(__file__).parents[1]
+
+
+def matrix() -> str:
+    """The support matrix of the providers that have a page here."""
+    names = sorted(page.stem for page in (ROOT / "docs" / "providers").glob("*.md"))
+    return generation.matrix({name: finding.provider(name).info for name in names}, HOOKS)
+
+
+@pytest.mark.parametrize(
+    ("page", "name", "made"),
+    [
+        ("README.md", "matrix", matrix),
+        ("docs/cli.md", "exit codes", lambda: generation.exit_table(EXIT_CODES)),
+        ("docs/settings.md", "options", lambda: generation.option_table(Options)),
+    ],
+)
+def test_a_table_in_a_page_is_what_the_code_gives(
+    page: str, name: str, made: Callable[[], str]
+) -> None:
+    """A table that is stale fails; what should stand there is in the message."""
+    text = (ROOT / page).read_text("utf-8")
+    content = made()
+    fresh = generation.marked(text, name, content)
+    assert fresh == text, f"{page}: between the marks of {name!r} put\n\n{content}\n"
+
+
+def test_a_page_without_the_marks_is_refused() -> None:
+    """A table cannot be lost by taking its marks away."""
+    with pytest.raises(ValueError, match="marks of 'matrix'"):
+        generation.marked("no marks", "matrix", "table")
+
+
+def test_only_what_is_between_the_marks_is_replaced() -> None:
+    """All else of the page stays, and a fresh table is the same again."""
+    fresh = generation.marked("a\n<!-- t -->\nold\n<!-- /t -->\nb", "t", "new")
+    assert fresh == "a\n<!-- t -->\n\nnew\n\n<!-- /t -->\nb"
+    assert generation.marked(fresh, "t", "new") == fresh
+
+
+def test_each_provider_has_a_page() -> None:
+    """A provider of this repository without a page would be missing from the matrix."""
+    plugins = {path.parent.name for path in ROOT.glob("plugins/*/pyproject.toml")}
+    pages = {page.stem for page in (ROOT / "docs" / "providers").glob("*.md")}
+    assert plugins == pages
