@@ -9,8 +9,8 @@
             message = account.wait_for_sms(activation, timeout=60)
             print(message.code)
 
-The public names are those of `qasid.account`, `qasid.errors`, `qasid.rentals` and `qasid.values`. They
-are imported when they are first used, so that ``import qasid`` costs next to nothing.
+The public names are those of `qasid.account`, `qasid.errors`, `qasid.rentals` and `qasid.values`.
+They are imported when they are first used, so that ``import qasid`` costs next to nothing.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qasid._version import CONTRACT_VERSION as CONTRACT_VERSION
-from qasid._version import VERSION as __version__
+from qasid._version import VERSION as __version__  # noqa: F401, asked for from outside
 
 if TYPE_CHECKING:
-    from qasid.account import *
-    from qasid.errors import *
-    from qasid.rentals import *
-    from qasid.values import *
+    from qasid.account import *  # noqa: F403
+    from qasid.errors import *  # noqa: F403
+    from qasid.rentals import *  # noqa: F403
+    from qasid.values import *  # noqa: F403
 
 _HOMES = ("qasid.errors", "qasid.values", "qasid.account", "qasid.rentals")
 
@@ -42,7 +42,8 @@ def _public(name: str) -> Any:
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
-if not TYPE_CHECKING:  # a type checker sees the imports above, and so knows what is not there
+# A type checker sees the imports above, and so knows what is not there.
+if not TYPE_CHECKING:  # pragma: no branch
     __getattr__ = _public
 
 

@@ -1,4 +1,4 @@
-"""The two versions: that of this distribution, and that of the contract between core and plugins."""
+"""The two versions: that of this distribution, and that of the contract with the plugins."""
 
 from __future__ import annotations
 

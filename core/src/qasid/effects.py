@@ -6,13 +6,15 @@ A provider's flow yields nothing but `Request`; the core's own flows yield any `
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json as jsonlib
+import re
 import uuid
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
@@ -21,7 +23,18 @@ import attrs
 from qasid._version import VERSION
 from qasid.errors import InvalidRequest, ProtocolError
 
-__all__ = ["Call", "Effect", "Flow", "Now", "Request", "Response", "Sleep", "Tick", "Wait", "segment"]
+__all__ = [
+    "Call",
+    "Effect",
+    "Flow",
+    "Now",
+    "Request",
+    "Response",
+    "Sleep",
+    "Tick",
+    "Wait",
+    "segment",
+]
 
 T = TypeVar("T")
 Pairs: TypeAlias = tuple[tuple[str, str], ...]
@@ -49,12 +62,22 @@ def _find(headers: Pairs, name: str) -> str | None:
 def segment(text: str) -> str:
     """Percent-encode one path segment, so that it cannot leave its place.
 
-    Raises `InvalidRequest` for the empty text and for ``.`` and ``..``, which clients and servers
-    resolve even when they are encoded.
+    Raises `InvalidRequest` for the empty text, for ``.`` and ``..``, which clients and servers
+    resolve even when they are encoded, and for half a character.
     """
     if text in {"", ".", ".."}:
         raise InvalidRequest(f"{text!r} cannot stand in an address; pass the id as it was given")
-    return quote(text, safe="")
+    with _whole():
+        return quote(text, safe="")
+
+
+@contextlib.contextmanager
+def _whole() -> Iterator[None]:
+    """A text cut within an emoji cannot be sent; Python's own error would hold the whole of it."""
+    try:
+        yield
+    except UnicodeEncodeError:
+        raise InvalidRequest("a text holds half a character (a lone surrogate)") from None
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -98,16 +121,26 @@ class Request:
         return _find(self.headers, name)
 
     def encode(self) -> Request:
-        """The same request as bytes: the address whole, the headers complete, the body as `content`."""
+        """The same request as bytes: the address whole, the headers complete, a body in `content`.
+
+        A header that the request has already is not added. Raises `InvalidRequest` for a text that
+        holds half a character.
+        """
         if self.content is not None:
             return self
-        media_type, body = self._body()
-        headers = [("Host", urlsplit(self.url).netloc), *_STANDING_HEADERS, *self.headers]
-        headers += [("Content-Type", media_type)] if media_type else []
-        headers += [("Content-Length", str(len(body)))] if body or not self._bodiless else []
-        return Request(
-            method=self.method, url=self._address(), headers=headers, content=body, safe=self.safe
-        )
+        with _whole():
+            url, (media_type, body) = self._address(), self._body()
+        headers = self._complete(media_type, body)
+        return Request(method=self.method, url=url, headers=headers, content=body, safe=self.safe)
+
+    def _complete(self, media_type: str | None, body: bytes) -> Pairs:
+        before = [("Host", urlsplit(self.url).netloc), *_STANDING_HEADERS]
+        after = [("Content-Type", media_type)] if media_type else []
+        after += [("Content-Length", str(len(body)))] if body or not self._bodiless else []
+        return (*self._absent(before), *self.headers, *self._absent(after))
+
+    def _absent(self, headers: Iterable[tuple[str, str]]) -> Pairs:
+        return tuple(pair for pair in headers if self.header(pair[0]) is None)
 
     @property
     def _bodiless(self) -> bool:
@@ -135,18 +168,20 @@ class Request:
         return dict(parse_qsl(urlsplit(self.url).query, keep_blank_values=True))
 
     def payload(self) -> dict[str, Any]:
-        """The members of a received body (JSON object, form or multipart); empty where unreadable."""
+        """The members of a received body: JSON object (fractions as `Decimal`), form or multipart.
+
+        The last one of a name wins. Empty where the body cannot be read.
+        """
         kind = (self.header("Content-Type") or "").split(";")[0].strip().lower()
         reader = {_JSON: _read_json, _FORM: _read_form, _MULTIPART: self._read_multipart}.get(kind)
         return reader(self.content or b"") if reader else {}
 
     def _read_multipart(self, body: bytes) -> dict[str, Any]:
-        from email import message_from_bytes  # late: only emulators and webhooks come here
-
-        head = f"Content-Type: {self.header('Content-Type')}\r\n\r\n".encode()
-        parts = message_from_bytes(head + body).get_payload()
-        named = [(p.get_param("name", header="content-disposition"), p) for p in _messages(parts)]
-        return {str(name): _part_text(part) for name, part in named if name}
+        found = _BOUNDARY.search(self.header("Content-Type") or "")
+        if not found:
+            return {}
+        line = f"\r\n--{found[1] or found[2]}".encode()
+        return dict(_read_parts((b"\r\n" + body).split(line)[1:]))
 
 
 #: Sent with every request, in this order, by every driver. Replies are small, so they are asked for
@@ -163,28 +198,42 @@ def _dump(value: Any) -> bytes:
 
 def _multipart(fields: Pairs) -> tuple[str, bytes]:
     text = "".join(f"{name}\0{value}\0" for name, value in fields)
-    boundary = uuid.uuid5(uuid.NAMESPACE_OID, text).hex  # of the content: equal requests, equal bytes
+    boundary = uuid.uuid5(uuid.NAMESPACE_OID, text).hex  # equal requests have equal bytes
     parts = [_part(boundary, name, value) for name, value in fields]
     return f"{_MULTIPART}; boundary={boundary}", b"".join([*parts, f"--{boundary}--\r\n".encode()])
 
 
 def _part(boundary: str, name: str, value: str) -> bytes:
-    disposition = f'Content-Disposition: form-data; name="{quote(name, safe="[]")}"'
+    for character, escaped in _ESCAPES.items():
+        name = name.replace(character, escaped)
+    disposition = f'Content-Disposition: form-data; name="{name}"'
     return f"--{boundary}\r\n{disposition}\r\n\r\n{value}\r\n".encode()
 
 
-def _messages(payload: Any) -> Sequence[Any]:
-    return payload if isinstance(payload, list) else ()
+def _read_parts(parts: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    for part in parts:
+        head, _, value = part.partition(b"\r\n\r\n")
+        found = _NAME.search(head)
+        if found:
+            yield _unescaped(found[1]), value.decode("utf-8", "replace")
 
 
-def _part_text(part: Any) -> str:
-    raw = part.get_payload(decode=True)
-    return raw.decode("utf-8", "replace") if isinstance(raw, bytes) else ""
+def _unescaped(name: bytes) -> str:
+    text = name.decode("utf-8", "replace")
+    for character, escaped in _ESCAPES.items():
+        text = text.replace(escaped, character)
+    return text
+
+
+# Names are written as browsers write them: all but these three characters as they are.
+_ESCAPES: Final = {'"': "%22", "\r": "%0D", "\n": "%0A"}
+_BOUNDARY: Final = re.compile(r'boundary=(?:"([^"]+)"|([^";\s]+))', re.IGNORECASE)
+_NAME: Final = re.compile(rb'content-disposition:[^\r\n]*[;\s]name="([^"]*)"', re.IGNORECASE)
 
 
 def _read_json(body: bytes) -> dict[str, Any]:
     try:
-        value = jsonlib.loads(body)
+        value = _loads(body)
     except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
@@ -196,6 +245,16 @@ def _read_form(body: bytes) -> dict[str, Any]:
 
 def _no_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def _fraction(text: str) -> Decimal:
+    try:
+        return Decimal(text)
+    except InvalidOperation:
+        raise ValueError("its exponent is beyond all measure") from None
+
+
+_loads = functools.partial(jsonlib.loads, parse_float=_fraction, parse_constant=_no_constant)
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -227,9 +286,6 @@ class Response:
             raise ProtocolError(
                 f"the reply (status {self.status}) is not JSON", response=self
             ) from None
-
-
-_loads = functools.partial(jsonlib.loads, parse_float=Decimal, parse_constant=_no_constant)
 
 
 @attrs.frozen
@@ -265,4 +321,3 @@ class Wait:
 
 Effect: TypeAlias = Request | Sleep | Now | Tick | Call | Wait
 Flow: TypeAlias = Generator[Effect, Any, T]
-

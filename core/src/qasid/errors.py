@@ -97,7 +97,7 @@ class ProviderNotFound(QasidError):
 
 
 class PluginError(QasidError):
-    """An installed provider is broken: it cannot be imported, or it breaks the rules of a plugin."""
+    """An installed provider is broken: it cannot be imported, or breaks the rules of a plugin."""
 
 
 class UnsupportedOperation(QasidError):

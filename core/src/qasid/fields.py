@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 from urllib.parse import urlsplit
 
 import attrs
@@ -36,12 +36,22 @@ def _without_slash(text: Any) -> Any:
 
 
 def _secure(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
-    parts = urlsplit(value if isinstance(value, str) else "")
-    local = (parts.hostname or "") in {"localhost", "127.0.0.1", "::1"}
-    if parts.username or parts.query or parts.fragment or not parts.netloc:
+    parts = urlsplit(value) if _is_address(value) else urlsplit("")
+    local = parts.hostname in {"localhost", "127.0.0.1", "::1"}
+    if not parts.hostname or "@" in parts.netloc:
         raise ValueError("must be an address such as https://api.example.com/v1")
     if parts.scheme not in {"https", "emulator"} and not (parts.scheme == "http" and local):
         raise ValueError("must begin with https:// (http:// only to this machine)")
+
+
+def _is_address(value: object) -> TypeGuard[str]:
+    # `urlsplit` drops line ends and leaves it to others to find that a port is none.
+    if not isinstance(value, str) or not value.isprintable() or {*value} & {*" ?#\\"}:
+        return False
+    try:
+        return urlsplit(value).port != 0
+    except ValueError:
+        return False
 
 
 def is_secret(field: attrs.Attribute[Any]) -> bool:

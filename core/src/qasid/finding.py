@@ -7,8 +7,11 @@ asked for; one that is broken, or whose name two distributions claim, harms no o
 from __future__ import annotations
 
 import functools
+import importlib
 import importlib.metadata
-from collections.abc import Iterable, Mapping
+import logging
+import re
+from collections.abc import Mapping
 from typing import Any, Final
 
 import attrs
@@ -24,6 +27,8 @@ __all__ = ["Claim", "emulator", "forget", "implemented", "installed", "provider"
 
 PROVIDERS: Final = "qasid.providers"
 EMULATORS: Final = "qasid.emulators"
+
+_log = logging.getLogger("qasid")
 
 
 @attrs.frozen(kw_only=True)
@@ -45,31 +50,48 @@ class Claim:
 @functools.cache
 def installed(group: str = PROVIDERS) -> Mapping[str, tuple[Claim, ...]]:
     """Every name and who claims it; imports nothing. Remembered until `forget`."""
-    names: dict[str, list[Claim]] = {}
-    for entry_point in importlib.metadata.entry_points(group=group):
-        claim = _claim(entry_point)
-        names.setdefault(claim.name, []).append(claim)
-    return {name: tuple(_distinct(names[name])) for name in sorted(names)}
+    names: dict[str, dict[str, Claim]] = {}
+    for distribution in importlib.metadata.distributions():
+        for claim in _claims(distribution, group):
+            # One distribution may be seen twice on the path: the first is what is imported.
+            names.setdefault(claim.name, {}).setdefault(_canonical(claim.distribution), claim)
+    return {name: tuple(names[name].values()) for name in sorted(names)}
 
 
-def _claim(entry_point: importlib.metadata.EntryPoint) -> Claim:
-    owner = entry_point.dist
+def _claims(distribution: importlib.metadata.Distribution, group: str) -> list[Claim]:
+    try:
+        found = distribution.entry_points.select(group=group)
+        return [_claim(distribution, entry_point) for entry_point in found]
+    except Exception as error:  # half a stranger's installation must not hide all others
+        _log.warning("a distribution was passed over, its metadata is damaged: %r", error)
+        return []
+
+
+def _claim(
+    distribution: importlib.metadata.Distribution, entry_point: importlib.metadata.EntryPoint
+) -> Claim:
+    metadata = distribution.metadata
+    if not {"Name", "Version"} <= {*metadata}:
+        raise LookupError("it has no name or no version")
     return Claim(
         name=entry_point.name,
         target=entry_point.value,
-        distribution=owner.name if owner else "an unknown distribution",
-        version=owner.version if owner else "?",
+        distribution=metadata["Name"],
+        version=metadata["Version"],
         entry_point=entry_point,
     )
 
 
-def _distinct(claims: Iterable[Claim]) -> Iterable[Claim]:
-    # One distribution may be seen twice on the path: the first is the one that is imported.
-    return {claim.distribution: claim for claim in reversed(list(claims))}.values()
+def _canonical(distribution: str) -> str:
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def forget() -> None:
-    """Scan again and load again at the next call, as after an installation while running."""
+    """Scan again and load again at the next call, as after an installation while running.
+
+    A module that was imported before stays as it was: that is Python's rule.
+    """
+    importlib.invalidate_caches()
     installed.cache_clear()
     _load.cache_clear()
 
@@ -77,17 +99,19 @@ def forget() -> None:
 def provider(name: str) -> type[Any]:
     """The provider class of that name, checked.
 
-    Raises `ProviderNotFound`, or `PluginError` where the name is claimed twice, the import fails, or
-    the class is no provider for this version of the contract.
+    Raises `ProviderNotFound`, or `PluginError` where the name is claimed twice, the import fails,
+    or the class is no provider for this version of the contract.
     """
     found: type[Any] = _load(PROVIDERS, name)
-    _check(name, found)
+    _check(PROVIDERS, name, _problem(found))
     return found
 
 
 def emulator(name: str) -> type[Emulator]:
     """The emulator class of that name. Raises `ProviderNotFound`, `PluginError`."""
     found: type[Emulator] = _load(EMULATORS, name)
+    fits = isinstance(found, type) and hasattr(found, "handle")
+    _check(EMULATORS, name, None if fits else "the entry point must name an emulator's class")
     return found
 
 
@@ -138,10 +162,9 @@ def _broken(claim: Claim, problem: str) -> str:
     return f"{claim.name!r} of {claim.owner} ({claim.target}) is broken: {problem}"
 
 
-def _check(name: str, found: Any) -> None:
-    problem = _problem(found)
+def _check(group: str, name: str, problem: str | None) -> None:
     if problem:
-        raise PluginError(_broken(_sole_claim(PROVIDERS, name), problem))
+        raise PluginError(_broken(_sole_claim(group, name), problem))
 
 
 def _problem(found: Any) -> str | None:
@@ -155,13 +178,12 @@ def _problem(found: Any) -> str | None:
     return _contract_problem(info.contract)
 
 
-def _contract_problem(contract: str) -> str | None:
+def _contract_problem(contract: object) -> str | None:
     ours = ".".join(map(str, CONTRACT_VERSION))
-    try:
-        major, minor = map(int, contract.split("."))
-    except ValueError:
+    written = re.fullmatch(r"([0-9]+)\.([0-9]+)", contract) if isinstance(contract, str) else None
+    if not written:
         return f"its contract {contract!r} is not of the form '1.0'"
-    if major == CONTRACT_VERSION[0] and minor <= CONTRACT_VERSION[1]:
+    if int(written[1]) == CONTRACT_VERSION[0] and int(written[2]) <= CONTRACT_VERSION[1]:
         return None
     return f"it is made for contract {contract}, this Qasid has {ours}; install versions that agree"
 

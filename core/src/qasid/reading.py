@@ -27,21 +27,29 @@ def take(body: object, key: str, kind: type[T], default: Any = _NEEDED) -> Any:
 
     `Decimal` takes whole and fractional numbers, and no text; `bool` is never an `int`. With a
     default, a member that is absent or null gives the default; one of a wrong type never does.
-    Raises `ProtocolError`, which names the member and the type found, never the value.
+    Raises `ProtocolError`, which names the member and the type found, never the value; also for
+    a `Decimal` of more than 100 places before or after the point, which no one may write out.
     """
     if not isinstance(body, Mapping):
         raise ProtocolError(f"{key!r} was looked for in a {_kind(body)}, not in an object")
-    value = body.get(key)
+    value: Any = body.get(key)
     if value is None and default is not _NEEDED:
         return default
-    if kind is Decimal and isinstance(value, int) and not isinstance(value, bool):
-        return Decimal(value)
+    if kind is Decimal and _is(value, int):
+        value = Decimal(value)
     if not _is(value, kind):
         found = "missing" if key not in body else f"a {_kind(value)}"
         raise ProtocolError(f"{key!r} is {found}, not a {_NAMES.get(kind, kind.__name__)}")
+    return _measured(key, value) if kind is Decimal else value
+
+
+def _measured(key: str, value: Decimal) -> Decimal:
+    if not -_PLACES <= value.adjusted() < _PLACES:
+        raise ProtocolError(f"{key!r} is a number beyond all measure")
     return value
 
 
+_PLACES: Final = 100  # `1e999999999` is short on the wire and fills the memory as digits
 _NAMES: Mapping[type, str] = {
     dict: "object",
     list: "list",
@@ -103,9 +111,11 @@ def _number(text: str | None) -> float | None:
 
 def _date(text: str | None) -> float | None:
     try:
-        return parsedate_to_datetime(text or "").timestamp()
+        at = parsedate_to_datetime(text or "")
     except (ValueError, OverflowError):
         return None
+    # HTTP's dates are GMT; the oldest of its three forms does not say so.
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
 
 
 def _since(response: Response, at: float | None) -> float | None:

@@ -1,8 +1,8 @@
 """The book of rentals: what is open, what was paid, and so what the budget still allows.
 
 A rental is written *before* the request, in one transaction with the counts that allow it, and
-settled after it; a crash between the two leaves it `pending`, never forgotten. In memory by default;
-with a path it is a small SQLite file that processes share.
+settled after it; a crash between the two leaves it `pending`, never forgotten. In memory by
+default; with a path it is a small SQLite file that processes share.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ __all__ = ["Rental", "Rentals"]
 
 _log = logging.getLogger("qasid")
 _DAY: Final = timedelta(days=1)
+_MEMORY: Final = ":memory:"
+_PATIENCE: Final = 10.0  # seconds, for another process to end its transaction
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS rental (
     id INTEGER PRIMARY KEY,
@@ -39,7 +41,7 @@ CREATE TABLE IF NOT EXISTS rental (
     activation TEXT,
     amount TEXT,
     currency TEXT
-) STRICT
+)
 """
 
 _INSERT: Final = """
@@ -82,8 +84,8 @@ class Rentals:
     under another name, and a new one begun.
     """
 
-    def __init__(self, path: Path | str = ":memory:") -> None:
-        self._path = path
+    def __init__(self, path: Path | str = _MEMORY) -> None:
+        self._path = path if path == _MEMORY else Path(path)
         self._lock = threading.Lock()
         self._connection = self._opened()
 
@@ -122,7 +124,9 @@ class Rentals:
         with self._transaction() as run:
             for row, activation in zip(rows, activations, strict=False):
                 _fill(run, row, activation)
-            run.executemany("DELETE FROM rental WHERE id = ?", [(r,) for r in rows[len(activations) :]])
+            run.executemany(
+                "DELETE FROM rental WHERE id = ?", [(r,) for r in rows[len(activations) :]]
+            )
 
     def mark(self, account: str, activation_id: str, state: str) -> None:
         """Note that a number was given back (`closed`) or that the provider kept it (`kept`)."""
@@ -145,7 +149,7 @@ class Rentals:
                 with self._connection:
                     self._connection.execute("BEGIN IMMEDIATE")
                     yield self._connection
-            except sqlite3.Error as error:
+            except (sqlite3.Error, UnicodeEncodeError) as error:
                 raise _unusable(self._path, error) from None
 
     def _opened(self) -> sqlite3.Connection:
@@ -162,12 +166,13 @@ def _connect(path: Path | str) -> sqlite3.Connection:
     if isinstance(path, Path):
         _make_room(path)
     connection = sqlite3.connect(
-        path, timeout=10.0, isolation_level=None, check_same_thread=False
+        path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
     )
     connection.row_factory = sqlite3.Row
     try:
         connection.execute(_SCHEMA)
-        connection.execute("BEGIN IMMEDIATE")  # writable at all? Better known before a number is paid
+        # Writable at all? Better known before a number is paid.
+        connection.execute("BEGIN IMMEDIATE")
         connection.execute("COMMIT")
     except BaseException:
         connection.close()
@@ -194,7 +199,10 @@ def _unusable(path: Path | str, error: Exception) -> SettingsError:
 
 def _set_aside(path: Path) -> None:
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-    aside = path.rename(path.with_name(f"{path.name}.damaged-{stamp}"))
+    try:
+        aside = path.rename(path.with_name(f"{path.name}.damaged-{stamp}"))
+    except OSError as error:
+        raise _unusable(path, error) from None
     _log.warning("%s is no database; it was set aside as %s and a new one begun", path, aside)
 
 
@@ -238,7 +246,9 @@ def _spent(run: sqlite3.Connection, account: str, since: float, currency: str) -
 
 def _check_spend(spent: Money, price: Money, cap: Money) -> None:
     if cap.currency != price.currency:
-        message = f"max_spend is in {cap.currency} and prices are in {price.currency}; set it in those"
+        message = (
+            f"max_spend is in {cap.currency} and prices are in {price.currency}; set it in those"
+        )
         raise BudgetExceeded(message, cap="max_spend")
     if spent + price > cap:
         raise BudgetExceeded(
@@ -257,12 +267,22 @@ def _fill(run: sqlite3.Connection, row: int, activation: Activation) -> None:
 
 
 def _rental(row: Any) -> Rental:
-    stored = row["activation"]
     return Rental(
         account=row["account"],
         provider=row["provider"],
         state=row["state"],
         begun_at=datetime.fromtimestamp(row["begun_at"], UTC),
         ends_at=datetime.fromtimestamp(row["ends_at"], UTC),
-        activation=stored and Activation.load(stored),
+        activation=_activation(row),
     )
+
+
+def _activation(row: Any) -> Activation | None:
+    """What was stored; None where nothing was, or nothing that can be read: the rental is shown."""
+    if row["activation"] is None:
+        return None
+    try:
+        return Activation.load(row["activation"])
+    except ValueError:
+        _log.warning("the stored activation %r cannot be read", row["activation_id"])
+        return None

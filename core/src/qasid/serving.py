@@ -28,7 +28,7 @@ from qasid.errors import ProtocolError
 from qasid.reading import take
 from qasid.values import Money
 
-__all__ = ["BODY_CAP", "DEFAULT_TEXT", "EmulatorServer", "serve"]
+__all__ = ["BODY_CAP", "DEFAULT_TEXT", "EmulatorServer", "HttpServer", "serve"]
 
 BODY_CAP: Final = 1024 * 1024  # bytes of a request's body; more gets 413
 DEFAULT_TEXT: Final = "کد تأیید شما: ۱۲۳۴۵۶"  # clients must read Persian digits too
@@ -58,8 +58,8 @@ def serve(
     the port is taken.
     """
     stage = _Stage(emulator, deliver_after, text, clock)
-    front = _Server(port, stage.handle)
-    back = _Server(0, stage.control)
+    front = HttpServer(port, stage.handle)
+    back = HttpServer(0, stage.control)
     return EmulatorServer(front, back)
 
 
@@ -67,8 +67,8 @@ def serve(
 class EmulatorServer:
     """A served emulator. A context manager: leaving it closes both ports and all connections."""
 
-    _front: _Server
-    _back: _Server
+    _front: HttpServer
+    _back: HttpServer
 
     @property
     def url(self) -> str:
@@ -253,8 +253,11 @@ def _plain(value: object) -> object:
 # HTTP.
 
 
-class _Server(ThreadingHTTPServer):
-    """One port; serves from the moment it is made. A thread for each connection."""
+class HttpServer(ThreadingHTTPServer):
+    """One port of 127.0.0.1; serves from the moment it is made. A thread for each connection.
+
+    `handle` answers each request; a `ConnectionError` that it raises closes the connection instead.
+    """
 
     daemon_threads = True  # whoever forgets to close can still leave the interpreter
     request_queue_size = 128  # the default, 5, makes the sixth of a burst wait for a second
@@ -305,7 +308,7 @@ class _Connection(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    server: _Server
+    server: HttpServer
 
     def handle(self) -> None:
         with contextlib.suppress(ConnectionError):  # a client may leave when it likes

@@ -1,14 +1,15 @@
-"""Settings: from arguments, then the environment, then ``qasid.toml``; each mistake is one clear error.
+"""Settings: from arguments, then the environment, then ``qasid.toml``; a mistake is one error.
 
 For the account `work` the field `api_key` is looked for in the arguments of `connect`, in the
-variable ``QASID_WORK_API_KEY``, and in the table ``[accounts.work]`` of ``qasid.toml``, first in the
-current directory and then in the user's config directory. A text may be a reference: ``{ env = "NAME"
-}``, ``{ file = "PATH" }`` or ``{ keyring = "SERVICE/USER" }``.
+variable ``QASID_WORK_API_KEY``, and in the table ``[accounts.work]`` of ``qasid.toml``, first in
+the current directory and then in the user's config directory. A text may be a reference:
+``{ env = "NAME" }``, ``{ file = "PATH" }`` or ``{ keyring = "SERVICE/USER" }``.
 """
 
 from __future__ import annotations
 
 import difflib
+import math
 import os
 import stat
 import tomllib
@@ -17,7 +18,7 @@ import typing
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import attrs
 
@@ -30,8 +31,11 @@ __all__ = ["Options", "Resolved", "accounts", "configured", "resolve"]
 
 FILE_NAME: Final = "qasid.toml"
 
-_positive: Any = attrs.validators.gt(0)
-_not_negative: Any = attrs.validators.ge(0)
+Fields: TypeAlias = "Mapping[str, attrs.Attribute[Any]]"
+
+_finite: Any = attrs.validators.lt(math.inf)
+_positive: Any = attrs.validators.and_(attrs.validators.gt(0), _finite)
+_not_negative: Any = attrs.validators.and_(attrs.validators.ge(0), _finite)
 
 
 @attrs.frozen(kw_only=True)
@@ -39,7 +43,7 @@ class Options:
     """The options that every account has, beside its provider's own settings.
 
     `connect_timeout` and `timeout` (until the whole answer is there) are seconds, `max_body` bytes.
-    `max_wait` is how many seconds a call may wait for the provider's limits before it fails instead.
+    `max_wait` is how many seconds a call may wait for the provider's limits before it fails.
     The last three are the budget for renting: `max_open` activations at once, `max_per_day` in any
     24 hours, and `max_spend` in any 24 hours, where set (such as ``"5.00 USD"``).
     """
@@ -107,12 +111,20 @@ def _provider(provider_name: str) -> type[Any]:
         raise ProviderNotFound(f"{error} (accounts in {FILE_NAME}: {known})") from None
 
 
-def _fields(provider_name: str, found: type[Any]) -> dict[str, attrs.Attribute[Any]]:
-    both = [*attrs.fields(attrs.resolve_types(found)), *attrs.fields(attrs.resolve_types(Options))]
-    fields = {field.alias or field.name: field for field in both if field.init}
-    if len(fields) != len([field for field in both if field.init]):
+def _fields(provider_name: str, found: type[Any]) -> Fields:
+    own, options = _typed_fields(provider_name, found), _typed_fields(provider_name, Options)
+    if own.keys() & {"provider", *options}:
         raise PluginError(f"{provider_name!r} is broken: a field has the name of an option")
-    return fields
+    return {**own, **options}
+
+
+def _typed_fields(provider_name: str, kind: type[Any]) -> Fields:
+    try:
+        resolved = attrs.fields(attrs.resolve_types(kind))
+    except (NameError, TypeError, AttributeError, SyntaxError) as error:
+        problem = f"{provider_name!r} is broken: the type of a field cannot be told: {error}"
+        raise PluginError(problem) from error
+    return {field.alias or field.name: field for field in resolved if field.init}
 
 
 # Where values come from.
@@ -135,7 +147,10 @@ def accounts() -> dict[str, tuple[dict[str, Any], Path | None]]:
 
 
 def _tables(path: Path) -> dict[str, dict[str, Any]]:
-    tables = _document(path).get("accounts", {})
+    document = _document(path)
+    for key in document:
+        _known(str(path), ["accounts"], key, "the file")
+    tables = document.get("accounts", {})
     if not (isinstance(tables, dict) and all(isinstance(t, dict) for t in tables.values())):
         raise _error("is not a table of tables", str(path), "accounts", "write [accounts.NAME]")
     return tables
@@ -147,7 +162,9 @@ def _document(path: Path) -> dict[str, Any]:
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError) as error:
-        raise _error(f"cannot be read ({type(error).__name__})", str(path), "*", "mend it") from None
+        raise _error(
+            f"cannot be read ({type(error).__name__})", str(path), "*", "mend it"
+        ) from None
     except tomllib.TOMLDecodeError as error:
         where = str(error).rpartition("(at ")[2].rstrip(")")
         raise _error(f"is not TOML (at {where})", str(path), "*", "mend that line") from None
@@ -155,8 +172,10 @@ def _document(path: Path) -> dict[str, Any]:
 
 def configured() -> list[str]:
     """Every account that has settings: those of ``qasid.toml``, and providers with variables."""
-    by_environment = [n for n in finding.installed() if any(_variables(n, [*finding.installed()]))]
-    return list(dict.fromkeys([*accounts(), *by_environment]))
+    tables = accounts()
+    others = [*finding.installed(), *tables]
+    by_environment = [name for name in finding.installed() if any(_variables(name, others))]
+    return list(dict.fromkeys([*tables, *by_environment]))
 
 
 def _prefix(name: str) -> str:
@@ -172,7 +191,7 @@ def _variables(name: str, others: Iterable[str]) -> Iterable[str]:
 
 def _gather(
     name: str,
-    fields: Mapping[str, attrs.Attribute[Any]],
+    fields: Fields,
     arguments: Mapping[str, Any],
     table: Mapping[str, Any],
     path: Path | None,
@@ -215,7 +234,7 @@ def _referred(name: str, field: attrs.Attribute[Any], reference: dict[str, Any])
             text = os.environ.get(variable)
             problem, remedy = f"the variable {variable} is not set", f"set {variable}"
         case {"file": str(path), **rest} if not rest:
-            text = _file_text(name, field.name, Path(path).expanduser())
+            text = _file_text(name, field.name, Path(os.path.expanduser(path)))  # noqa: PTH111
             problem, remedy = "", ""
         case {"keyring": str(entry), **rest} if not rest and "/" in entry:
             text = _keyring_text(name, field.name, entry)
@@ -231,7 +250,7 @@ def _referred(name: str, field: attrs.Attribute[Any], reference: dict[str, Any])
 def _file_text(name: str, field: str, path: Path) -> str:
     try:
         text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, ValueError) as error:  # also a path that holds a NUL
         problem = f"the file {path} cannot be read ({type(error).__name__})"
         raise _error(problem, name, field, "name a readable text file") from None
     _private(name, field, path)
@@ -263,42 +282,55 @@ def _truth(text: str) -> bool:
     ]
 
 
-_READERS: Final[Mapping[type, tuple[Callable[[str], Any], str]]] = {
-    str: (str, "a text"),
-    int: (int, "a whole number"),
-    float: (float, "a number"),
-    bool: (_truth, "true or false"),
-    timedelta: (lambda text: timedelta(seconds=float(text)), "a number of seconds"),
-    Money: (Money.parse, "an amount and a currency, such as '5.00 USD'"),
+def _seconds(given: str | float) -> timedelta:
+    return timedelta(seconds=float(given))
+
+
+#: For each type: how another value becomes one, from which types besides `str`, and its name.
+_READERS: Final[Mapping[type, tuple[Callable[[Any], Any], tuple[type, ...], str]]] = {
+    str: (str, (), "a text"),
+    int: (int, (), "a whole number"),
+    float: (float, (int,), "a number"),
+    bool: (_truth, (), "true or false"),
+    timedelta: (_seconds, (int, float), "a number of seconds"),
+    Money: (Money.parse, (), "an amount and a currency, such as '5.00 USD'"),
 }
 
 
 def _typed(name: str, field: attrs.Attribute[Any], value: Any) -> Any:
-    kind = _plain(field.type)
-    reader, words = _READERS.get(kind, (None, ""))
-    if reader is None or value is None or (isinstance(value, kind) and not _sneaky(kind, value)):
+    arms = _arms(field.type)
+    if value is None and type(None) in arms:
+        return None
+    choices = typing.get_args(arms[0]) if typing.get_origin(arms[0]) is typing.Literal else ()
+    if choices:
+        return _chosen(name, field, value, choices)
+    return _read(name, field, value, arms[0]) if arms[0] in _READERS else value
+
+
+def _chosen(name: str, field: attrs.Attribute[Any], value: Any, choices: Iterable[Any]) -> Any:
+    if value in choices:
         return value
-    if kind is float and type(value) is int:
-        return float(value)
+    known = ", ".join(map(str, choices))
+    raise _error("is none of its choices", name, field.name, f"choose one of: {known}")
+
+
+def _read(name: str, field: attrs.Attribute[Any], value: Any, kind: type) -> Any:
+    reader, others, words = _READERS[kind]
+    if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+        return value
     try:
-        return reader(value if isinstance(value, str) and kind is not str else _refuse())
+        if isinstance(value, str) or type(value) in others:
+            return reader(value)
     except (ValueError, KeyError, OverflowError):
-        raise _error(f"is not {words}", name, field.name, f"give {words}") from None
+        pass
+    raise _error(f"is not {words}", name, field.name, f"give {words}")
 
 
-def _refuse() -> str:
-    raise ValueError
-
-
-def _sneaky(kind: type, value: Any) -> bool:
-    return isinstance(value, bool) and kind is not bool
-
-
-def _plain(kind: Any) -> Any:
-    """`X` of `X | None`, `str` of a `Literal`."""
+def _arms(kind: Any) -> tuple[Any, ...]:
+    """The types of a union, `None` last; of any other type that type alone."""
     if isinstance(kind, types.UnionType) or typing.get_origin(kind) is typing.Union:
-        return next(arm for arm in typing.get_args(kind) if arm is not type(None))
-    return str if typing.get_origin(kind) is typing.Literal else kind
+        return tuple(sorted(typing.get_args(kind), key=lambda arm: arm is type(None)))
+    return (kind,)
 
 
 def _build(name: str, kind: type[Any], values: Mapping[str, Any]) -> Any:
@@ -314,14 +346,17 @@ def _build(name: str, kind: type[Any], values: Mapping[str, Any]) -> Any:
         raise _blame(name, fields, mine, error) from None
 
 
-def _blame(
-    name: str, fields: Mapping[str, attrs.Attribute[Any]], values: Mapping[str, Any], error: Exception
-) -> SettingsError:
-    """Which field did not fit: built one at a time over the others' defaults."""
-    culprit = next((k for k, v in values.items() if _fails(fields[k], v)), "?")
-    shown = str(values.get(culprit, ""))
-    problem = str(error) if not shown or shown not in str(error) else "is out of range"
+def _blame(name: str, fields: Fields, values: Mapping[str, Any], error: Exception) -> SettingsError:
+    """Which field did not fit, and why where that can be said without showing a value."""
+    culprit = next((key for key, value in values.items() if _fails(fields[key], value)), "?")
+    hidden = [value for key, value in values.items() if key == culprit or is_secret(fields[key])]
+    problem = "is out of range" if _shows(str(error), hidden) else str(error)
     return _error(problem, name, culprit, "give a value that fits")
+
+
+def _shows(text: str, values: Iterable[Any]) -> bool:
+    forms = {form for value in values for form in (str(value), repr(value).strip("'\""))}
+    return any(form in text for form in forms - {""})
 
 
 def _fails(field: attrs.Attribute[Any], value: Any) -> bool:
@@ -331,6 +366,8 @@ def _fails(field: attrs.Attribute[Any], value: Any) -> bool:
             field.validator(None, field, converted)
     except (ValueError, TypeError):
         return True
+    except AttributeError:  # it looks at the other fields, which are not there
+        return False
     return False
 
 

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import enum
 import json
+import re
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Self
 
 import attrs
 
-from qasid.errors import Outcome, ProviderError
+from qasid.errors import Outcome, ProtocolError, ProviderError
+from qasid.reading import moment, take
 
 __all__ = [
     "Activation",
@@ -56,7 +58,7 @@ def _exact(value: Decimal | int | str) -> Decimal:
 
 
 def _currency(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
-    if not (isinstance(value, str) and len(value) == 3 and value.isascii() and value.isupper()):
+    if not (isinstance(value, str) and re.fullmatch("[A-Z]{3}", value)):
         raise ValueError("a currency is three capital letters of ISO 4217, such as 'IRR' or 'USD'")
 
 
@@ -153,8 +155,13 @@ class Support:
         return self.level in {SupportLevel.FULL, SupportLevel.PARTIAL}
 
 
-def _hook_names(given: Iterable[str]) -> frozenset[str]:
-    return frozenset(given)
+def _several(given: str | Iterable[str]) -> tuple[str, ...]:
+    """One text is one thing, and not as many as it has letters."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _hook_names(given: str | Iterable[str]) -> frozenset[str]:
+    return frozenset(_several(given))
 
 
 @attrs.frozen(kw_only=True)
@@ -248,10 +255,6 @@ def _texts(given: Mapping[str, str]) -> Mapping[str, str]:
     return dict(given)
 
 
-def _services(given: str | Iterable[str]) -> tuple[str, ...]:
-    return (given,) if isinstance(given, str) else tuple(given)
-
-
 def _not_empty(instance: object, attribute: attrs.Attribute[Any], value: Any) -> None:
     if not value or not all(value):
         raise ValueError(f"{attribute.name} must not be empty")
@@ -259,9 +262,9 @@ def _not_empty(instance: object, attribute: attrs.Attribute[Any], value: Any) ->
 
 @attrs.frozen(kw_only=True)
 class NumberOrder:
-    """What to rent: one number for each service, in the provider's own service and country codes."""
+    """What to rent: one number for each service, in the provider's own codes."""
 
-    services: tuple[str, ...] = attrs.field(converter=_services, validator=_not_empty)
+    services: tuple[str, ...] = attrs.field(converter=_several, validator=_not_empty)
     country: str = attrs.field(validator=_not_empty)
     callback_url: str | None = None
     max_price: Money | None = None
@@ -287,25 +290,32 @@ class Activation:
 
     def dump(self) -> str:
         """This activation as one line of JSON."""
-        return json.dumps(attrs.asdict(self), default=str, ensure_ascii=False)
+        return json.dumps(attrs.asdict(self), default=str)
 
     @classmethod
     def load(cls, text: str) -> Self:
         """Read what `dump` wrote. Raises ValueError."""
         try:
             return cls(**_revived(json.loads(text)))
-        except (TypeError, KeyError, AttributeError):
+        except (ProtocolError, TypeError, ValueError, RecursionError):
             raise ValueError("this is not a stored activation") from None
 
 
-def _revived(data: dict[str, Any]) -> dict[str, Any]:
-    moments = {key: _moment(data[key]) for key in ("acquired_at", "expires_at")}
-    cost = data["cost"] and Money(**data["cost"])
-    return {**data, **moments, "cost": cost}
+def _revived(data: object) -> dict[str, Any]:
+    texts = {key: take(data, key, str) for key in ("id", "number", "service", "country")}
+    expires_at = take(data, "expires_at", str, None)
+    cost = take(data, "cost", dict, None)
+    return {
+        **texts,
+        "acquired_at": moment(data, "acquired_at"),
+        "expires_at": None if expires_at is None else moment(data, "expires_at"),
+        "cost": None if cost is None else _cost(cost),
+        "extra": take(data, "extra", dict),
+    }
 
 
-def _moment(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text).astimezone(UTC)
+def _cost(data: object) -> Money:
+    return Money(take(data, "amount", str), take(data, "currency", str))
 
 
 class ReleaseReason(enum.Enum):

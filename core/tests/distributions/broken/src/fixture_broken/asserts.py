@@ -1,0 +1,3 @@
+"""An assertion fails at import."""
+
+raise AssertionError("this cannot be")

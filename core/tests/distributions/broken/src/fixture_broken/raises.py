@@ -1,0 +1,3 @@
+"""A fault at import."""
+
+raise RuntimeError("no luck today")

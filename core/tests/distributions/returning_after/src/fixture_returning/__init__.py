@@ -1,0 +1,1 @@
+"""The same distribution and version, built twice, with another class each time."""

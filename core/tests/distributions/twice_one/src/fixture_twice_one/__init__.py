@@ -1,0 +1,3 @@
+"""One of two that claim the same name; neither may be imported."""
+
+raise AssertionError("imported, although the name is claimed twice")

@@ -1,0 +1,426 @@
+"""The book of rentals keeps to its caps, and forgets nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+import pytest
+
+from qasid import rentals as book
+from qasid.errors import BudgetExceeded, SettingsError
+from qasid.rentals import Rentals
+from qasid.settings import Options
+from qasid.values import Activation, Money
+
+Opener: TypeAlias = Callable[[Path | str], Rentals]
+
+NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
+MINUTE: Final = timedelta(minutes=1)
+DAY: Final = timedelta(days=1)
+LIFETIME: Final = 20 * MINUTE
+PLENTY: Final = Options(max_open=1_000, max_per_day=1_000)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a book may be."""
+    return tmp_path / "state" / "rentals.db"
+
+
+@pytest.fixture
+def opened() -> Iterator[Opener]:
+    """Opens books, and closes them afterwards."""
+    books: list[Rentals] = []
+
+    def _open(place: Path | str) -> Rentals:
+        books.append(Rentals(place))
+        return books[-1]
+
+    yield _open
+    for one in books:
+        one.close()
+
+
+@pytest.fixture
+def rentals(opened: Opener) -> Rentals:
+    """A book in memory."""
+    return opened(":memory:")
+
+
+def begin(rentals: Rentals, count: int = 1, **changed: Any) -> list[int]:
+    """Ask to rent that many numbers, now and for twenty minutes unless told."""
+    usual = {"now": NOW, "lifetime": LIFETIME, "price": None, "options": PLENTY}
+    return rentals.begin(changed.pop("account", "work"), "fine", count, **{**usual, **changed})
+
+
+def refused(rentals: Rentals, count: int = 1, **changed: Any) -> str:
+    """The cap that says no."""
+    with pytest.raises(BudgetExceeded) as caught:
+        begin(rentals, count, **changed)
+    return caught.value.cap
+
+
+def activation(identity: int = 1, **members: Any) -> Activation:
+    """An activation of that id."""
+    usual = {"number": "+9661", "service": "acme", "country": "SA", "acquired_at": NOW}
+    return Activation(**{"id": str(identity), **usual, **members})
+
+
+def states(rentals: Rentals, now: datetime = NOW) -> list[str]:
+    """What is current, as states."""
+    return [rental.state for rental in rentals.current(now=now)]
+
+
+def _run(path: Path, statement: str, *values: str) -> None:
+    """Change a book from outside."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute(statement, values)
+
+
+# What becomes of a rental.
+
+
+def test_a_rental_is_pending_until_it_is_settled(rentals: Rentals) -> None:
+    """Then it is open and known by its activation."""
+    rows = begin(rentals)
+    (asked,) = rentals.current(now=NOW)
+    rentals.settle(rows, [activation()])
+    (rented,) = rentals.current(now=NOW)
+    assert ("pending", None) == (asked.state, asked.activation)
+    assert ("open", activation()) == (rented.state, rented.activation)
+    both = ("work", "fine", NOW, NOW + LIFETIME)
+    assert both == (rented.account, rented.provider, rented.begun_at, rented.ends_at)
+
+
+def test_a_rental_ends_when_the_provider_says(rentals: Rentals) -> None:
+    """Where it says so."""
+    end = NOW + 5 * MINUTE
+    rentals.settle(begin(rentals), [activation(expires_at=end)])
+    assert [end] == [rental.ends_at for rental in rentals.current(now=NOW)]
+    assert [] == rentals.current(now=end)
+
+
+def test_what_was_not_performed_is_struck_out(rentals: Rentals) -> None:
+    """As if it had not been asked for."""
+    rentals.cancel(begin(rentals, 2))
+    assert [] == rentals.current(now=NOW)
+    assert 1 == len(begin(rentals, options=Options(max_per_day=1)))
+
+
+def test_what_was_asked_for_and_not_rented_is_struck_out(rentals: Rentals) -> None:
+    """Where there were fewer numbers than orders."""
+    rentals.settle(begin(rentals, 3), [activation()])
+    assert ["open"] == states(rentals)
+
+
+def test_a_number_that_was_given_back_is_no_longer_current(rentals: Rentals) -> None:
+    """One that the provider kept is, and is marked so."""
+    rentals.settle(begin(rentals, 3), [activation(1), activation(2), activation(3)])
+    rentals.mark("work", "1", "closed")
+    rentals.mark("work", "2", "kept")
+    rentals.mark("other", "3", "closed")
+    assert ["kept", "open"] == states(rentals)
+
+
+def test_what_is_current_can_be_asked_for_one_account(rentals: Rentals) -> None:
+    """Oldest first; all of them unless told."""
+    begin(rentals, account="work")
+    begin(rentals, account="home")
+    everything = [rental.account for rental in rentals.current(now=NOW)]
+    assert ["work", "home"] == everything
+    assert ["home"] == [one.account for one in rentals.current(now=NOW, account="home")]
+
+
+def test_a_rental_whose_time_is_over_is_not_current(rentals: Rentals) -> None:
+    """Neither an open one nor one that never became known."""
+    begin(rentals)
+    assert ["pending"] == states(rentals, NOW + LIFETIME - MINUTE)
+    assert [] == states(rentals, NOW + LIFETIME)
+
+
+# Caps.
+
+
+def test_no_more_are_open_at_once_than_allowed(rentals: Rentals) -> None:
+    """Pending ones count; it says how many there would be and what to do."""
+    options = Options(max_open=2)
+    begin(rentals, options=options)
+    assert "max_open" == refused(rentals, 2, options=options)
+    with pytest.raises(BudgetExceeded, match=r"would make 3 open activations, and 2 are allowed"):
+        begin(rentals, 2, options=options)
+    assert 1 == len(begin(rentals, options=options))
+
+
+@pytest.mark.parametrize("state", ["closed", "kept"])
+def test_what_is_no_longer_waited_for_is_not_open(rentals: Rentals, state: str) -> None:
+    """So there is room for another."""
+    options = Options(max_open=1)
+    rentals.settle(begin(rentals, options=options), [activation()])
+    rentals.mark("work", "1", state)
+    assert 1 == len(begin(rentals, options=options))
+
+
+def test_an_expired_rental_is_not_open(rentals: Rentals) -> None:
+    """From the moment on at which it ends."""
+    options = Options(max_open=1)
+    begin(rentals, options=options)
+    assert "max_open" == refused(rentals, options=options, now=NOW + LIFETIME - MINUTE)
+    assert 1 == len(begin(rentals, options=options, now=NOW + LIFETIME))
+
+
+def test_no_more_are_rented_in_any_day_than_allowed(rentals: Rentals) -> None:
+    """In the 24 hours before, not since midnight; also those that were given back."""
+    options = Options(max_open=9, max_per_day=2)
+    rentals.settle(begin(rentals, options=options), [activation()])
+    rentals.mark("work", "1", "closed")
+    begin(rentals, options=options, now=NOW + 12 * 60 * MINUTE)
+    assert "max_per_day" == refused(rentals, options=options, now=NOW + DAY - MINUTE)
+    assert 1 == len(begin(rentals, options=options, now=NOW + DAY))
+    assert "max_per_day" == refused(rentals, options=options, now=NOW + DAY)
+
+
+def test_no_more_is_spent_in_any_day_than_allowed(rentals: Rentals) -> None:
+    """What was spent and what would be, for all the numbers of an order."""
+    options = Options(max_open=9, max_spend=Money("1.00", "USD"))
+    price = Money("0.40", "USD")
+    begin(rentals, price=price, options=options)
+    assert "max_spend" == refused(rentals, 2, price=price, options=options)
+    with pytest.raises(BudgetExceeded, match=r"^max_spend: 0\.80 USD on top of 0\.40 USD"):
+        begin(rentals, 2, price=price, options=options)
+    assert 1 == len(begin(rentals, price=price, options=options))
+    assert 2 == len(begin(rentals, 2, price=price, options=options, now=NOW + DAY))
+
+
+def test_a_cap_may_be_spent_to_the_last_cent(rentals: Rentals) -> None:
+    """Exactly, and no rounding."""
+    options = Options(max_open=9, max_spend=Money("0.30", "USD"))
+    assert 3 == len(begin(rentals, 3, price=Money("0.10", "USD"), options=options))
+    assert "max_spend" == refused(rentals, price=Money("0.01", "USD"), options=options)
+
+
+def test_what_it_cost_in_the_end_is_what_was_spent(rentals: Rentals) -> None:
+    """And not what it was offered for."""
+    options = Options(max_open=9, max_spend=Money("1.00", "USD"))
+    rows = begin(rentals, price=Money("0.40", "USD"), options=options)
+    rentals.settle(rows, [activation(cost=Money("0.70", "USD"))])
+    assert "max_spend" == refused(rentals, price=Money("0.40", "USD"), options=options)
+
+
+def test_the_offer_stands_where_the_cost_is_not_told(rentals: Rentals) -> None:
+    """A number is not free because nobody says what it cost."""
+    options = Options(max_open=9, max_spend=Money("1.00", "USD"))
+    rentals.settle(begin(rentals, price=Money("0.70", "USD"), options=options), [activation()])
+    assert "max_spend" == refused(rentals, price=Money("0.40", "USD"), options=options)
+
+
+def test_a_cap_in_another_currency_says_no(rentals: Rentals) -> None:
+    """There is no rate of exchange here."""
+    options = Options(max_spend=Money(1_000_000, "IRR"))
+    with pytest.raises(BudgetExceeded, match=r"^max_spend is in IRR and prices are in USD"):
+        begin(rentals, price=Money("0.01", "USD"), options=options)
+    assert "max_spend" == refused(rentals, price=Money("0.01", "USD"), options=options)
+
+
+def test_without_a_cap_on_money_prices_do_not_matter(rentals: Rentals) -> None:
+    """Nor does a cap where no price is known to the book."""
+    assert 1 == len(begin(rentals, price=Money(Decimal(10) ** 9, "USD")))
+    assert 1 == len(begin(rentals, options=Options(max_open=9, max_spend=Money(0, "USD"))))
+
+
+def test_accounts_have_caps_of_their_own(rentals: Rentals) -> None:
+    """What one rents does not count for another."""
+    options = Options(max_open=1, max_per_day=1, max_spend=Money(1, "USD"))
+    price = Money(1, "USD")
+    begin(rentals, options=options, price=price)
+    assert 1 == len(begin(rentals, account="home", options=options, price=price))
+
+
+def test_a_refused_order_leaves_nothing_behind(rentals: Rentals) -> None:
+    """Not even the part of it that would have been allowed."""
+    refused(rentals, 3, options=Options(max_open=2))
+    assert [] == rentals.current(now=NOW)
+
+
+# A file.
+
+
+def test_a_file_is_for_its_user_alone(path: Path, opened: Opener) -> None:
+    """And so is its directory, which is made."""
+    opened(path)
+    assert (0o600, 0o700) == (path.stat().st_mode & 0o777, path.parent.stat().st_mode & 0o777)
+
+
+def test_a_path_may_be_a_text(path: Path, opened: Opener) -> None:
+    """It is treated no less carefully."""
+    opened(str(path))
+    assert 0o600 == path.stat().st_mode & 0o777
+
+
+def test_a_rental_outlives_its_process(path: Path) -> None:
+    """One that was not settled is pending still, and counts."""
+    lost = Rentals(path)
+    begin(lost)
+    lost.settle(begin(lost), [activation()])
+    lost.close()
+    found = Rentals(path)
+    assert ["pending", "open"] == states(found)
+    assert "max_open" == refused(found, options=Options(max_open=2))
+    found.close()
+
+
+def test_two_that_race_do_not_pass_the_cap(path: Path, opened: Opener) -> None:
+    """Each with a connection of its own, as two processes have."""
+    options = Options(max_open=5, max_per_day=100)
+    start = threading.Barrier(4)
+    allowed: list[int] = []
+
+    def race(rentals: Rentals) -> None:
+        start.wait()
+        for _ in range(5):
+            try:
+                allowed.extend(begin(rentals, options=options))
+            except BudgetExceeded:
+                continue
+
+    threads = [threading.Thread(target=race, args=(opened(path),)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (5, 5) == (len(allowed), len(set(allowed)))
+    assert ["pending"] * 5 == states(opened(path))
+
+
+def test_threads_may_share_a_book(rentals: Rentals) -> None:
+    """Without passing the cap."""
+    options = Options(max_open=5, max_per_day=100)
+    refusals: list[BudgetExceeded] = []
+
+    def ask() -> None:
+        try:
+            begin(rentals, options=options)
+        except BudgetExceeded as error:
+            refusals.append(error)
+
+    threads = [threading.Thread(target=ask) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert (15, 5) == (len(refusals), len(states(rentals)))
+
+
+# Damage.
+
+
+@pytest.mark.parametrize("damage", [b"this is no database" * 100, b"\0" * 4096 + b"x", "cut"])
+def test_a_damaged_file_is_set_aside_whole_and_a_new_one_begun(
+    path: Path,
+    opened: Opener,
+    caplog: pytest.LogCaptureFixture,
+    damage: bytes | str,
+) -> None:
+    """Its bytes are found under the other name, which the log tells."""
+    first = Rentals(path)
+    begin(first, 500, options=PLENTY)
+    first.close()
+    whole = path.read_bytes()
+    content = whole[:100] + b"\xff" * 4_000 if isinstance(damage, str) else damage
+    path.write_bytes(content)
+    with caplog.at_level(logging.WARNING, "qasid"):
+        rentals = opened(path)
+    (aside,) = path.parent.glob("rentals.db.damaged-*")
+    assert (content, 0o600) == (aside.read_bytes(), path.stat().st_mode & 0o777)
+    assert [True] == [str(aside) in record.message for record in caplog.records]
+    assert 1 == len(begin(rentals))
+
+
+def test_a_file_that_cannot_be_set_aside_is_left_alone(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And it is said."""
+    path.parent.mkdir()
+    path.write_bytes(b"this is no database" * 100)
+
+    def refuse(self: Path, target: Path) -> Path:
+        raise PermissionError(13, "not allowed")
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(SettingsError, match="cannot be written"):
+        Rentals(path)
+    assert b"this is no database" * 100 == path.read_bytes()
+
+
+def test_damage_found_later_stops_renting(path: Path, opened: Opener) -> None:
+    """What is not known to be within the caps is not rented."""
+    rentals = opened(path)
+    _run(path, "DROP TABLE rental")
+    with pytest.raises(SettingsError, match="cannot be written"):
+        begin(rentals)
+
+
+@pytest.mark.parametrize("stored", ["{", "{}", "null", '{"id": 7}'])
+def test_a_damaged_activation_hides_no_other_rental(
+    path: Path, opened: Opener, caplog: pytest.LogCaptureFixture, stored: str
+) -> None:
+    """It is shown without what cannot be read, and the log says so."""
+    rentals = opened(path)
+    rentals.settle(begin(rentals, 2), [activation(1), activation(2)])
+    _run(path, "UPDATE rental SET activation = ? WHERE id = 1", stored)
+    with caplog.at_level(logging.WARNING, "qasid"):
+        found = rentals.current(now=NOW)
+    assert [None, activation(2)] == [rental.activation for rental in found]
+    assert ["the stored activation '1' cannot be read"] == [r.message for r in caplog.records]
+
+
+def test_an_activation_that_no_file_can_hold_is_a_settings_error(rentals: Rentals) -> None:
+    """It stays pending, so that the number counts."""
+    rows = begin(rentals)
+    with pytest.raises(SettingsError, match="surrogates not allowed"):
+        rentals.settle(rows, [activation(id="\ud83d")])
+    assert ["pending"] == states(rentals)
+
+
+@pytest.mark.parametrize("place", ["file/rentals.db", "file/state/rentals.db", "directory"])
+def test_a_file_that_cannot_be_written_is_a_settings_error(tmp_path: Path, place: str) -> None:
+    """Below a regular file, or where a directory is; it says how to name another."""
+    (tmp_path / "file").write_text("")
+    (tmp_path / "directory").mkdir()
+    with pytest.raises(SettingsError) as caught:
+        Rentals(tmp_path / place)
+    remedy = "make it writable, or name another with QASID_STATE_DIR"
+    assert ("state directory", remedy) == (caught.value.field, caught.value.remedy)
+    assert str(tmp_path / place) in str(caught.value)
+
+
+def test_a_book_that_another_process_holds_is_a_settings_error(
+    path: Path, opened: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After some patience, at work as at opening; when it is let go all is well."""
+    monkeypatch.setattr(book, "_PATIENCE", 0.0)
+    rentals = opened(path)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    with pytest.raises(SettingsError, match="database is locked"):
+        begin(rentals)
+    with pytest.raises(SettingsError, match="database is locked"):
+        Rentals(path)
+    other.execute("ROLLBACK")
+    other.close()
+    assert 1 == len(begin(rentals))
+
+
+def test_a_closed_book_says_so(path: Path) -> None:
+    """And not that all is well."""
+    rentals = Rentals(path)
+    rentals.close()
+    with pytest.raises(SettingsError, match="closed database"):
+        begin(rentals)
