@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import pickle
 from datetime import timedelta
 from typing import Final
 
@@ -95,3 +96,17 @@ def test_a_settings_error_names_account_field_and_remedy() -> None:
 def test_a_budget_error_names_its_cap() -> None:
     """The option that holds it."""
     assert "max_open" == errors.BudgetExceeded("too many", cap="max_open").cap
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.SettingsError("is bad", account="work", field="key", remedy="mend it"),
+        errors.BudgetExceeded("too many", cap="max_open"),
+        errors.RateLimited("slow", code="429", retry_after=timedelta(seconds=5)),
+    ],
+)
+def test_errors_survive_a_process_border(error: errors.QasidError) -> None:
+    """Pools of processes pickle what was raised."""
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(error), str(error), vars(error)) == (type(copy), str(copy), vars(copy))

@@ -424,3 +424,11 @@ def test_a_closed_book_says_so(path: Path) -> None:
     rentals.close()
     with pytest.raises(SettingsError, match="closed database"):
         begin(rentals)
+
+
+def test_a_number_more_than_was_asked_for_is_written_down_too(rentals: Rentals) -> None:
+    """It is paid, so it is not lost, and it counts."""
+    rows = begin(rentals)
+    rentals.settle(rows, [activation(1), activation(2)])
+    assert ["1", "2"] == [r.activation.id for r in rentals.current(now=NOW) if r.activation]
+    assert "max_open" == refused(rentals, 1, options=Options(max_open=2))

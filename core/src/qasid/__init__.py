@@ -18,13 +18,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from qasid._version import CONTRACT_VERSION as CONTRACT_VERSION
-from qasid._version import VERSION as __version__  # noqa: F401, asked for from outside
+from qasid._version import VERSION
 
 if TYPE_CHECKING:
     from qasid.account import *  # noqa: F403
     from qasid.errors import *  # noqa: F403
     from qasid.rentals import *  # noqa: F403
     from qasid.values import *  # noqa: F403
+
+__version__ = VERSION
 
 _HOMES = ("qasid.errors", "qasid.values", "qasid.account", "qasid.rentals")
 

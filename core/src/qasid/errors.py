@@ -32,8 +32,9 @@
 from __future__ import annotations
 
 import enum
+import functools
 from datetime import timedelta
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from qasid.effects import Response
@@ -87,9 +88,14 @@ class SettingsError(QasidError, ValueError):
 
     def __init__(self, problem: str, *, account: str, field: str, remedy: str) -> None:
         super().__init__(f"account {account!r}, field {field!r}: {problem}; {remedy}")
+        self.problem = problem
         self.account = account
         self.field = field
         self.remedy = remedy
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        named = {"account": self.account, "field": self.field, "remedy": self.remedy}
+        return functools.partial(type(self), self.problem, **named), ()
 
 
 class ProviderNotFound(QasidError):
@@ -110,6 +116,9 @@ class BudgetExceeded(QasidError):
     def __init__(self, message: str, *, cap: str) -> None:
         super().__init__(message)
         self.cap = cap
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return functools.partial(type(self), str(self), cap=self.cap), ()
 
 
 class WaitTimeout(QasidError, TimeoutError):

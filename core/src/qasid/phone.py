@@ -21,7 +21,7 @@ _NUMBER: Final = re.compile(r"\+?[0-9]{3,17}")
 _ORNAMENT: Final = re.compile(
     "[\\s()./\\-\u00ad\u061c\u200b-\u200f\u2010-\u2015\u202a-\u202e\u2060-\u2069\u2212\ufeff]"
 )
-_REMEDY: Final = "write it as + and the country code, or name its region"
+_REMEDY: Final = "write it as +, the country code and the number"
 
 
 def e164(text: str, *, region: str | None = None) -> str:

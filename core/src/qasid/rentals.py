@@ -48,6 +48,10 @@ _INSERT: Final = """
 INSERT INTO rental (account, provider, state, begun_at, ends_at, amount, currency)
 VALUES (?, ?, 'pending', ?, ?, ?, ?)
 """
+_COPY: Final = """
+INSERT INTO rental (account, provider, state, begun_at, ends_at, amount, currency)
+SELECT account, provider, state, begun_at, ends_at, amount, currency FROM rental WHERE id = ?
+"""
 _FILL: Final = """
 UPDATE rental SET state = 'open', activation_id = ?, activation = ?, amount = coalesce(?, amount),
     currency = coalesce(?, currency), ends_at = coalesce(?, ends_at)
@@ -122,7 +126,8 @@ class Rentals:
     def settle(self, rows: Sequence[int], activations: Sequence[Activation]) -> None:
         """Write down what was rented. What was asked for and not rented is struck out."""
         with self._transaction() as run:
-            for row, activation in zip(rows, activations, strict=False):
+            more = [_copy(run, rows[0]) for _ in activations[len(rows) :]]
+            for row, activation in zip([*rows, *more], activations, strict=False):
                 _fill(run, row, activation)
             run.executemany(
                 "DELETE FROM rental WHERE id = ?", [(r,) for r in rows[len(activations) :]]
@@ -259,6 +264,11 @@ def _check_spend(spent: Money, price: Money, cap: Money) -> None:
 
 def _columns(price: Money | None) -> tuple[str | None, str | None]:
     return (None, None) if price is None else (str(price.amount), price.currency)
+
+
+def _copy(run: sqlite3.Connection, row: int) -> int:
+    """Another row like it, for a number more than was asked for: it is paid, and not lost."""
+    return run.execute(_COPY, (row,)).lastrowid or 0
 
 
 def _fill(run: sqlite3.Connection, row: int, activation: Activation) -> None:

@@ -273,7 +273,7 @@ def _keyring_text(name: str, field: str, entry: str) -> str | None:
         return keyring.get_password(service, user)
     except keyring.errors.KeyringError as error:
         problem = f"the keyring failed ({type(error).__name__})"
-        raise _error(problem, name, field, "unlock it or use { file = … }") from None
+        raise _error(problem, name, field, "unlock or install one, or use { file = … }") from None
 
 
 def _truth(text: str) -> bool:
@@ -286,14 +286,14 @@ def _seconds(given: str | float) -> timedelta:
     return timedelta(seconds=float(given))
 
 
-#: For each type: how another value becomes one, from which types besides `str`, and its name.
-_READERS: Final[Mapping[type, tuple[Callable[[Any], Any], tuple[type, ...], str]]] = {
-    str: (str, (), "a text"),
-    int: (int, (), "a whole number"),
-    float: (float, (int,), "a number"),
-    bool: (_truth, (), "true or false"),
-    timedelta: (_seconds, (int, float), "a number of seconds"),
-    Money: (Money.parse, (), "an amount and a currency, such as '5.00 USD'"),
+#: For each type: how another value becomes one, from which types besides `str`, its name, a sample.
+_READERS: Final[Mapping[type, tuple[Callable[[Any], Any], tuple[type, ...], str, str]]] = {
+    str: (str, (), "a text", '"so"'),
+    int: (int, (), "a whole number", "5"),
+    float: (float, (int,), "a number", "2.5"),
+    bool: (_truth, (), "true or false", "true"),
+    timedelta: (_seconds, (int, float), "a number of seconds", "90"),
+    Money: (Money.parse, (), "an amount and a currency", "'5.00 USD'"),
 }
 
 
@@ -315,7 +315,7 @@ def _chosen(name: str, field: attrs.Attribute[Any], value: Any, choices: Iterabl
 
 
 def _read(name: str, field: attrs.Attribute[Any], value: Any, kind: type) -> Any:
-    reader, others, words = _READERS[kind]
+    reader, others, words, sample = _READERS[kind]
     if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
         return value
     try:
@@ -323,7 +323,7 @@ def _read(name: str, field: attrs.Attribute[Any], value: Any, kind: type) -> Any
             return reader(value)
     except (ValueError, KeyError, OverflowError):
         pass
-    raise _error(f"is not {words}", name, field.name, f"give {words}")
+    raise _error(f"is not {words}", name, field.name, f"write it like {sample}")
 
 
 def _arms(kind: Any) -> tuple[Any, ...]:

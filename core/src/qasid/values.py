@@ -260,14 +260,21 @@ def _not_empty(instance: object, attribute: attrs.Attribute[Any], value: Any) ->
         raise ValueError(f"{attribute.name} must not be empty")
 
 
+def _price(given: Money | str | None) -> Money | None:
+    return Money.parse(given) if isinstance(given, str) else given
+
+
 @attrs.frozen(kw_only=True)
 class NumberOrder:
-    """What to rent: one number for each service, in the provider's own codes."""
+    """What to rent: one number for each service, in the provider's own codes.
+
+    `max_price` is for each number; a text such as ``"0.50 USD"`` will do.
+    """
 
     services: tuple[str, ...] = attrs.field(converter=_several, validator=_not_empty)
     country: str = attrs.field(validator=_not_empty)
     callback_url: str | None = None
-    max_price: Money | None = None
+    max_price: Money | None = attrs.field(default=None, converter=_price)
 
 
 @attrs.frozen(kw_only=True)
@@ -436,14 +443,21 @@ class DeliveryReport:
 MAX_CODE_DIGITS: Final = 10
 
 
+def _duration(given: timedelta | float) -> timedelta:
+    return given if isinstance(given, timedelta) else timedelta(seconds=given)
+
+
 @attrs.frozen(kw_only=True)
 class OtpOrder:
-    """A one-time password for one recipient (E.164): your own `code`, or one of `length` digits."""
+    """A one-time password for one recipient (E.164): your own `code`, or one of `length` digits.
+
+    `lifetime` may be given in seconds.
+    """
 
     to: str
     code: str | None = attrs.field(default=None, repr=False)
     length: int = attrs.field(default=6)
-    lifetime: timedelta = attrs.field(default=timedelta(minutes=5))
+    lifetime: timedelta = attrs.field(default=timedelta(minutes=5), converter=_duration)
     channel: str | None = None
 
     @code.validator
