@@ -14,6 +14,7 @@ from qasid.drivers.sync import SyncDriver
 from qasid.effects import Request
 from qasid.errors import QasidError
 from qasid.operations import GONE, Message, Operations
+from qasid.policies.passage import Attempt
 from qasid.rentals import Rentals
 from qasid.settings import Resolved, resolve
 from qasid.values import (
@@ -50,8 +51,8 @@ def connect(
     """Open an account by its name in ``qasid.toml``, or by its provider's name.
 
     `settings` are the provider's fields and the `Options`; what is not given comes from the
-    environment and from ``qasid.toml``. `rentals` is the book that the renting budget is kept by, in
-    memory unless given. `wrappers` are pluggy plugins put around this account's hooks. `driver`
+    environment and from ``qasid.toml``. `rentals` is the book that the renting budget is kept by,
+    in memory unless given. `wrappers` are pluggy plugins put around this account's hooks. `driver`
     takes the place of the network, in tests.
 
     Nothing is sent. Raises `SettingsError`, `ProviderNotFound`, `PluginError`.
@@ -182,7 +183,7 @@ class Account(_Face):
         self._driver.close()
 
     def authenticate(self) -> Credential:
-        """Obtain a credential, where the provider hands one out. Other calls do so by themselves."""
+        """Obtain a credential, where the provider hands one out. Other calls do so themselves."""
         return self._driver.run(self._operations.authenticate())
 
     def balance(self) -> Money:
@@ -255,11 +256,11 @@ class Account(_Face):
         return self._driver.run(self._operations.send(message))
 
     def send_many(self, messages: Iterable[Message]) -> list[Receipt]:
-        """Send many messages, in the provider's batches. One receipt each, in order, refused or not."""
+        """Send messages in the provider's batches. One receipt each, in order, refused or not."""
         return self._driver.run(self._operations.send_many(messages))
 
     def otp(self, to: str, **options: Any) -> OtpTicket:
-        """Send a one-time password; `options` as of `OtpOrder` (`code`, `length`, `lifetime`, …)."""
+        """Send a one-time password; `options` as of `OtpOrder` (`code`, `length`, …)."""
         return self._driver.run(self._operations.otp(OtpOrder(to=to, **options)))
 
     def verify_otp(self, to: str, code: str) -> OtpVerdict:
@@ -351,13 +352,19 @@ class AsyncAccount(_Face):
             await self.release(activation)
 
     async def _acquired(self, service: str, country: str, options: dict[str, Any]) -> Activation:
-        """Rent; when cancelled in the middle, wait for the answer all the same and release."""
-        asked = asyncio.ensure_future(self.acquire_number(service, country, **options))
+        """Rent; when cancelled with the order on its way, wait for the answer and release."""
+        order = NumberOrder(services=service, country=country, **options)
+        attempts: list[Attempt] = []
+        asked = asyncio.ensure_future(self._driver.run(self._operations.acquire(order, attempts)))
         try:
-            return await asyncio.shield(asked)
+            return (await asyncio.shield(asked))[0]
         except asyncio.CancelledError as error:
-            with _noted(error, None):
-                await self.release(await asked)
+            if not any(attempt.unsafe for attempt in attempts):
+                asked.cancel()
+            with contextlib.suppress(QasidError):  # nothing was rented
+                (activation,) = await asked
+                with _noted(error, activation):
+                    await self.release(activation)
             raise
 
     async def send(self, message: Message) -> Receipt:
@@ -382,12 +389,12 @@ class AsyncAccount(_Face):
 
 
 @contextlib.contextmanager
-def _noted(error: BaseException, activation: Activation | None) -> Iterator[None]:
+def _noted(error: BaseException, activation: Activation) -> Iterator[None]:
     """A failure to release does not hide the error that led to it; it is noted on it."""
     try:
         yield
     except GONE:
         pass
     except QasidError as failure:
-        number = "a number" if activation is None else f"activation {activation.id}"
-        error.add_note(f"{number} could not be released: {type(failure).__name__}: {failure}")
+        kind = type(failure).__name__
+        error.add_note(f"activation {activation.id} could not be released: {kind}: {failure}")

@@ -1,7 +1,7 @@
 """The hook specifications: the whole surface that a provider extends.
 
-A provider is an attrs class whose fields are its settings and whose methods, marked `@hookimpl`, are
-some of the hooks below. Each hook but `parse_webhook` returns a *flow*: a generator that yields
+A provider is an attrs class whose fields are its settings and whose methods, marked `@hookimpl`,
+are some of the hooks below. Each hook but `parse_webhook` returns a *flow*: a generator that yields
 `Request`s to the provider's own `base_url`, is sent a `Response` for each, and returns the result.
 Connections, time-outs, limits, retries and logging belong to whoever drives the flow.
 

@@ -7,16 +7,15 @@ import logging
 from collections.abc import Callable, Iterable
 from typing import Any, Final, TypeVar
 
-import attrs
 import pluggy
 
 from qasid import finding, hookspecs
 from qasid.effects import Flow, Request, Response
-from qasid.errors import PluginError, RateLimited, UnsupportedOperation
-from qasid.fields import is_secret
+from qasid.errors import PluginError, QasidError, RateLimited, UnsupportedOperation
 from qasid.policies.authorisation import Credentials
-from qasid.policies.passage import Attempt, at_home, judged, through
+from qasid.policies.passage import Attempt, at_home, judged, judgement, through
 from qasid.policies.rates import Limiter
+from qasid.policies.redaction import redact, secrets_of
 from qasid.policies.retry import Retry
 from qasid.settings import Resolved
 from qasid.values import Credential, ProviderInfo
@@ -29,8 +28,6 @@ _log = logging.getLogger("qasid")
 
 #: A hook of pluggy is called with every argument of its specification.
 _ABSENT: Final = {"credential": None}
-
-_PRIVATE_HEADERS: Final = frozenset({"set-cookie", "authorization"})
 
 
 class Line:
@@ -51,7 +48,7 @@ class Line:
         """Is it there? · credential · retry · limits · the provider's flow. Notes each attempt."""
         self.require(hook)
         run = functools.partial(self._run, hook, attempts, arguments)
-        if not _names_credential(self._hooks, hook):
+        if not self._wants_credential(hook):
             return run({})
         return self._credentials.run(lambda credential: run({"credential": credential}))
 
@@ -63,6 +60,11 @@ class Line:
                 f"{self.provider_name} has no {hook}; installed providers that have: {others}"
             )
 
+    def _wants_credential(self, hook: str) -> bool:
+        found = getattr(self._hooks, hook).get_hookimpls()
+        named = any("credential" in implementation.argnames for implementation in found)
+        return named and "authenticate" in self._implemented
+
     def _run(
         self,
         hook: str,
@@ -70,7 +72,8 @@ class Line:
         arguments: dict[str, Any],
         credential: dict[str, Credential],
     ) -> Flow[Any]:
-        def once(attempt: Attempt) -> Flow[Any]:
+        def once() -> Flow[Any]:
+            attempt = Attempt()
             if attempts is not None:
                 attempts.append(attempt)
             return self._attempt(hook, {**_ABSENT, **arguments, **credential}, attempt)
@@ -80,30 +83,33 @@ class Line:
     def _attempt(self, hook: str, arguments: dict[str, Any], attempt: Attempt) -> Flow[Any]:
         send = functools.partial(self._send, hook, attempt)
         call: Callable[..., Flow[Any]] = getattr(self._hooks, hook)
-        scrub = functools.partial(_scrubbed, secrets=self._secrets(arguments))
+        hide = self._redaction(hook, arguments["credential"])
         try:
-            return (yield from judged(_lazily(call, arguments, send), attempt, scrub))
+            return (yield from judged(_lazily(call, arguments, send), attempt, hide))
         except RateLimited as error:
             if error.retry_after is not None:
                 yield from self._limiter.hold(hook, error.retry_after.total_seconds())
             raise
 
     def _send(self, hook: str, attempt: Attempt, request: Request) -> Flow[Response]:
+        attempt.begin()
         at_home(request, self.provider.base_url)
         yield from self._limiter.admission(hook)
         response = yield from attempt.send(request)
         _log.debug("%s %s: %s %d", self.account, hook, request.method, response.status)
         return response
 
-    def _secrets(self, arguments: dict[str, Any]) -> set[str]:
-        fields = attrs.fields(type(self.provider))
-        known = {getattr(self.provider, field.name) for field in fields if is_secret(field)}
-        credential = arguments["credential"]
-        tokens = (credential.token, credential.refresh_token) if credential else ()
-        return {text for text in {*known, *tokens} if isinstance(text, str) and text}
+    def _redaction(
+        self, hook: str, credential: Credential | None = None
+    ) -> Callable[[QasidError], None]:
+        secrets = secrets_of(self.provider, credential)
+        return functools.partial(redact, secrets=secrets, brings_token=hook == "authenticate")
 
-    def _renew(self, credential: Credential | None) -> Flow[Credential]:
-        return self._run("authenticate", None, {"credential": credential}, {})
+    def _renew(self, old: Credential | None) -> Flow[Credential]:
+        credential = yield from self._run("authenticate", None, {"credential": old}, {})
+        if not isinstance(credential, Credential):
+            raise PluginError(f"authenticate gave a {type(credential).__name__}, not a Credential")
+        return credential
 
     def credential(self) -> Flow[Credential]:
         """The account's credential, obtained if there is none."""
@@ -113,7 +119,11 @@ class Line:
     def parse_webhook(self, request: Request) -> Any:
         """The one hook that is no flow."""
         self.require("parse_webhook")
-        return self._hooks.parse_webhook(request=request)
+        try:
+            return self._hooks.parse_webhook(request=request)
+        except Exception as error:
+            failure = judgement(error, Attempt(), self._redaction("parse_webhook"))
+        raise failure
 
 
 def _hooks(resolved: Resolved, wrappers: Iterable[object]) -> Any:
@@ -129,10 +139,6 @@ def _hooks(resolved: Resolved, wrappers: Iterable[object]) -> Any:
     return manager.hook
 
 
-def _names_credential(hooks: Any, hook: str) -> bool:
-    return any("credential" in found.argnames for found in getattr(hooks, hook).get_hookimpls())
-
-
 def _lazily(
     call: Callable[..., Flow[T]],
     arguments: dict[str, Any],
@@ -140,13 +146,3 @@ def _lazily(
 ) -> Flow[T]:
     """The hook is called inside the flow, where a failure of the call itself is judged too."""
     return (yield from through(call(**arguments), send))
-
-
-def _scrubbed(response: Response | None, secrets: Iterable[str]) -> Response | None:
-    if response is None:
-        return None
-    body = response.body
-    for text in secrets:
-        body = body.replace(text.encode(), b"[secret]")
-    headers = [(k, v) for k, v in response.headers if k.lower() not in _PRIVATE_HEADERS]
-    return attrs.evolve(response, body=body, headers=headers)

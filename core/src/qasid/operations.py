@@ -6,7 +6,7 @@ import functools
 import logging
 import re
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
 import attrs
@@ -16,6 +16,7 @@ from qasid.errors import (
     AuthenticationFailed,
     BudgetExceeded,
     InsufficientCredit,
+    InvalidRequest,
     NumberExpired,
     NumberNotFound,
     Outcome,
@@ -87,25 +88,30 @@ class Operations:
 
     def balance(self) -> Flow[Money]:
         """Tell the credit."""
-        return self.line.ask("balance")
+        return _one((yield from self.line.ask("balance")), Money)
 
     def offers(self, service: str | None, country: str | None) -> Flow[list[Offer]]:
         """List what can be rented."""
-        return _listed(self.line.ask("offers", service=service, country=country))
+        return _many((yield from self.line.ask("offers", service=service, country=country)), Offer)
 
     # Numbers.
 
-    def acquire(self, order: NumberOrder) -> Flow[list[Activation]]:
-        """Rent numbers within the budget."""
+    def acquire(
+        self, order: NumberOrder, attempts: list[Attempt] | None = None
+    ) -> Flow[list[Activation]]:
+        """Rent numbers within the budget. Each attempt at it is noted in `attempts`."""
         self.line.require("acquire_number")
         price = yield from self._price(order)
         now = yield Now()
-        rows = yield Call(functools.partial(self._begin, order, now, price))
-        attempts: list[Attempt] = []
+        rows: list[int] = []
+        attempts = [] if attempts is None else attempts
         try:
-            found = yield from _listed(self.line.ask("acquire_number", attempts, order=order))
-            _at_least_one(found)
-        except (Exception, KeyboardInterrupt) as error:
+            yield Call(lambda: rows.extend(self._begin(order, now, price)))
+            given = yield from self.line.ask("acquire_number", attempts, order=order)
+            found = _at_least_one(_many(given, Activation))
+        except GeneratorExit:  # no more effects
+            raise
+        except BaseException as error:
             if _surely_not_performed(error, attempts):
                 yield Call(functools.partial(self.rentals.cancel, rows))
             raise
@@ -135,24 +141,19 @@ class Operations:
             return None
         prices: list[Money] = []
         for service in order.services:
-            prices.append((yield from self._offered(service, order.country)))
-        dearest = max(prices)
-        if order.max_price is not None and dearest > order.max_price:
-            message = f"max_price: it costs {dearest}, more than {order.max_price}; nothing was rented"
-            raise BudgetExceeded(message, cap="max_price")
-        return dearest
+            prices += yield from self._offered(service, order)
+        return _dearest(prices, order.max_price)
 
-    def _offered(self, service: str, country: str) -> Flow[Money]:
-        found = yield from self.offers(service, country)
+    def _offered(self, service: str, order: NumberOrder) -> Flow[list[Money]]:
+        found = yield from self.offers(service, order.country)
         prices = [offer.price for offer in found if offer.price is not None]
         if not prices:
-            message = f"no price is known for {service} in {country}, so no cap on money can be kept"
-            raise BudgetExceeded(message, cap="max_spend")
-        return max(prices)
+            raise _over(order.max_price, f"no price is known for {service} in {order.country}")
+        return prices
 
     def fetch(self, inbox: Activation | InboxQuery) -> Flow[list[InboundMessage]]:
         """Read messages, oldest first."""
-        return _listed(self.line.ask("fetch_sms", inbox=inbox))
+        return _many((yield from self.line.ask("fetch_sms", inbox=inbox)), InboundMessage)
 
     def wait(
         self,
@@ -165,7 +166,9 @@ class Operations:
     ) -> Flow[InboundMessage]:
         """Look for a message that fits, as often as the provider allows, until there is one."""
         self.line.require("fetch_sms")
-        fits = functools.partial(_fits, since=since, sender=sender, pattern=_compiled(self, pattern))
+        fits = functools.partial(
+            _fits, since=since, sender=sender, pattern=_compiled(self, pattern)
+        )
         deadline = (yield Tick()) + _seconds(self, timeout)
         while True:
             found = [m for m in (yield from self._look(activation)) if fits(m)]
@@ -186,7 +189,7 @@ class Operations:
             raise NumberExpired("the number's time is over and no message came")
         left = deadline - (yield Tick())
         if left <= 0:
-            raise WaitTimeout(f"no message that fits came in time; {activation.id} is still rented")
+            raise WaitTimeout("no message that fits came in time")
         yield Sleep(min(left, self.info.poll_interval.total_seconds()))
 
     def release(self, activation: Activation, reason: ReleaseReason) -> Flow[Released]:
@@ -236,12 +239,14 @@ class Operations:
         return receipts
 
     def _send_batch(self, batch: Sequence[Message]) -> Flow[list[Receipt]]:
-        receipts = yield from _listed(self.line.ask("send", messages=batch))
+        receipts = _many((yield from self.line.ask("send", messages=batch)), Receipt)
         if len(receipts) != len(batch):
             raise ProtocolError(
                 f"{len(batch)} messages were sent and {len(receipts)} receipts came",
                 outcome=Outcome.UNKNOWN,
             )
+        for error in (receipt.error for receipt in receipts if receipt.error is not None):
+            error.outcome = error.outcome or Outcome.UNKNOWN
         return receipts
 
     def otp(self, order: OtpOrder) -> Flow[OtpTicket]:
@@ -258,29 +263,51 @@ class Operations:
 
     def delivery_status(self, receipts: Sequence[Receipt]) -> Flow[list[DeliveryReport]]:
         """Tell where messages are."""
-        return _listed(self.line.ask("delivery_status", receipts=receipts))
+        self.line.require("delivery_status")
+        if any(receipt.id is None for receipt in receipts):
+            raise InvalidRequest("a receipt has no id; ask only about those that have one")
+        if not receipts:
+            return []
+        return _many(
+            (yield from self.line.ask("delivery_status", receipts=receipts)), DeliveryReport
+        )
 
     def parse_webhook(self, request: Request) -> list[InboundMessage | DeliveryReport]:
         """Read what the provider posted. No flow: it needs nothing."""
-        return list(self.line.parse_webhook(request))
+        return _many(self.line.parse_webhook(request), InboundMessage, DeliveryReport)
 
 
-def _listed(flow: Flow[Any]) -> Flow[list[Any]]:
-    found = yield from flow
+def _many(found: Any, *kinds: type) -> list[Any]:
     if not isinstance(found, Sequence) or isinstance(found, str | bytes):
         raise PluginError(f"a hook gave a {type(found).__name__} where a list was due")
-    return list(found)
+    return [_one(item, *kinds) for item in found]
 
 
-def _one(found: Any, kind: type[T]) -> T:
-    if not isinstance(found, kind):
-        raise PluginError(f"a hook gave a {type(found).__name__}, not a {kind.__name__}")
+def _one(found: Any, *kinds: type[T]) -> T:
+    if not isinstance(found, kinds):
+        names = " or ".join(kind.__name__ for kind in kinds)
+        raise PluginError(f"a hook gave a {type(found).__name__} where a {names} was due")
     return found
 
 
-def _at_least_one(found: Sequence[Activation]) -> None:
+def _dearest(prices: Sequence[Money], max_price: Money | None) -> Money:
+    if len({price.currency for price in (*prices, max_price or prices[0])}) > 1:
+        raise _over(max_price, "prices and caps of several currencies do not compare")
+    dearest = max(prices)
+    if max_price is not None and dearest > max_price:
+        raise _over(max_price, f"it costs {dearest}, more than {max_price}")
+    return dearest
+
+
+def _over(max_price: Money | None, problem: str) -> BudgetExceeded:
+    cap = "max_spend" if max_price is None else "max_price"
+    return BudgetExceeded(f"{cap}: {problem}; nothing was rented", cap=cap)
+
+
+def _at_least_one(found: list[Activation]) -> list[Activation]:
     if not found:
         raise ProtocolError("the provider answered, but gave no number", outcome=Outcome.UNKNOWN)
+    return found
 
 
 def _surely_not_performed(error: BaseException, attempts: Sequence[Attempt]) -> bool:

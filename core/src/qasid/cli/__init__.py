@@ -14,8 +14,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code (see `qasid.cli.exits`)."""
     given = list(sys.argv[1:] if arguments is None else arguments)
     if given == ["--version"]:  # before click is imported: scripts ask for it
-        print(f"qasid {VERSION}")  # noqa: T201
-        return 0
-    from qasid.cli.running import run
-
+        return _version()
+    try:
+        from qasid.cli.running import run
+    except KeyboardInterrupt:  # Ctrl-C while it is still being loaded
+        return 130
     return run(given)
+
+
+def _version() -> int:
+    try:
+        print(f"qasid {VERSION}", flush=True)  # noqa: T201
+    except OSError as error:
+        from qasid.cli.running import unwritable
+
+        return unwritable(error)
+    return 0

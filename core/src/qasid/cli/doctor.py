@@ -46,7 +46,7 @@ def command(account: str | None, timeout: float | None, as_json: bool) -> None:
     rows = [[_mark(f.ok), f.account, f.subject, f.words] for f in found]
     show(found, as_json=as_json, text=table(rows))
     if any(f.ok is False for f in found):
-        raise SystemExit(NO)
+        raise click.exceptions.Exit(NO)
 
 
 def _mark(ok: bool | None) -> str:

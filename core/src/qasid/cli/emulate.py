@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import shlex
 import threading
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import click
 
@@ -11,6 +14,10 @@ from qasid import finding
 from qasid.cli.output import show
 from qasid.cli.session import json_option
 from qasid.cli.signals import Interrupted, Signals
+from qasid.emulation import Emulator
+
+if TYPE_CHECKING:
+    from qasid.serving import EmulatorServer
 
 
 def _emulators(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
@@ -23,7 +30,7 @@ def _emulators(ctx: click.Context, param: click.Parameter, incomplete: str) -> l
 @click.option("--port", type=click.IntRange(0, 65535), default=0, help="0 picks a free one.")
 @click.option(
     "--deliver-after",
-    type=float,
+    type=click.FloatRange(0, 1_000_000_000),
     metavar="SECONDS",
     help="Send each rented number a message that long after it was rented.",
 )
@@ -38,27 +45,33 @@ def command(
     control address opens the back doors: POST deliver, advance, fund, stock and fail_next, GET
     balance, activations and outbox.
     """
-    from qasid.serving import DEFAULT_TEXT, serve
+    from qasid.serving import DEFAULT_TEXT
 
     kind = finding.emulator(name)
     after = None if deliver_after is None else timedelta(seconds=deliver_after)
-    with serve(kind(), port=port, deliver_after=after, text=text or DEFAULT_TEXT) as server:
+    with (
+        contextlib.suppress(Interrupted),
+        Signals().heeded(),
+        _served(kind(), port, after, text or DEFAULT_TEXT) as server,
+    ):
         given = {"base_url": server.url, **kind.settings}
         data = {"url": server.url, "settings": given, "control": server.control_url}
-        show(data, as_json=as_json, text=_words(name, server.url, server.control_url, given))
-        _until_stopped()
+        show(data, as_json=as_json, text=_words(name, server, given))
+        threading.Event().wait()
 
 
-def _words(name: str, url: str, control: str, settings: dict[str, str]) -> str:
+def _served(emulator: Emulator, port: int, after: timedelta | None, text: str) -> EmulatorServer:
+    from qasid.serving import serve
+
+    try:
+        return serve(emulator, port=port, deliver_after=after, text=text)
+    except OSError as error:
+        problem = f"nothing can listen on {port}: {error.strerror}"
+        raise click.BadParameter(problem, param_hint="'--port'") from None
+
+
+def _words(name: str, server: EmulatorServer, settings: dict[str, str]) -> str:
     prefix = f"QASID_{name.upper().replace('-', '_')}"
-    exports = [f"export {prefix}_{key.upper()}={value}" for key, value in settings.items()]
-    return "\n".join([f"{name} listens at {url}", f"control address: {control}", *exports])
-
-
-def _until_stopped() -> None:
-    signals = Signals()
-    with signals.heeded():
-        try:
-            threading.Event().wait()
-        except Interrupted:
-            return
+    exports = [f"export {prefix}_{k.upper()}={shlex.quote(v)}" for k, v in settings.items()]
+    places = [f"{name} listens at {server.url}", f"control address: {server.control_url}"]
+    return "\n".join([*places, *exports])

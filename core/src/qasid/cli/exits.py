@@ -11,7 +11,7 @@ __all__ = ["CLOSED_OUTPUT", "EXIT_CODES", "NO", "exit_code"]
 
 #: The answer is no: a wrong code, or a check that failed.
 NO: Final = 1
-#: Nobody reads what is written: 128 + SIGPIPE. Signals end the command with 128 + their number.
+#: What is written goes nowhere: 128 + SIGPIPE. Signals end the command with 128 + their number.
 CLOSED_OUTPUT: Final = 141
 
 #: 2 is a wrong use of the command line.

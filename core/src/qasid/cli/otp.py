@@ -7,7 +7,7 @@ from datetime import timedelta
 import click
 
 from qasid.cli.exits import NO
-from qasid.cli.output import say, show
+from qasid.cli.output import require_stdout, say, show
 from qasid.cli.session import account_option, json_option, open_account, timeout_option
 
 
@@ -20,7 +20,13 @@ def command() -> None:
 @click.argument("to")
 @click.option("--code", help="A code of your own, instead of one that the provider makes.")
 @click.option("--length", type=int, default=6, show_default=True, help="Digits of the code.")
-@click.option("--lifetime", type=float, default=300.0, show_default=True, metavar="SECONDS")
+@click.option(
+    "--lifetime",
+    type=click.FloatRange(0, 1_000_000_000, min_open=True),
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+)
 @click.option("--channel", help="sms, voice or ussd, where the provider lets you choose.")
 @account_option
 @timeout_option
@@ -36,6 +42,7 @@ def send(
     as_json: bool,
 ) -> None:
     """Send a one-time password to the number TO; prints the code where the provider tells it."""
+    require_stdout()
     with open_account(account, timeout=timeout) as opened:
         ticket = opened.otp(
             to, code=code, length=length, lifetime=timedelta(seconds=lifetime), channel=channel
@@ -59,4 +66,4 @@ def verify(to: str, code: str, account: str | None, timeout: float | None, as_js
         verdict = opened.verify_otp(to, code)
     show(verdict, as_json=as_json, text="accepted" if verdict else "rejected")
     if not verdict:
-        raise SystemExit(NO)
+        raise click.exceptions.Exit(NO)

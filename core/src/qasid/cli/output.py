@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
+import io
 import json
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -19,13 +21,16 @@ __all__ = ["plain", "require_stdout", "say", "show", "table", "tell_error"]
 
 
 def say(text: str) -> None:
-    """One line for the person at the keyboard."""
-    click.echo(text, err=True)
+    """One line for the person at the keyboard, if there still is one."""
+    with contextlib.suppress(OSError):  # a terminal that was closed must not end a release
+        click.echo(text, err=True)
 
 
 def show(value: object, *, as_json: bool, text: str) -> None:
     """The data: `value` as one line of JSON, or `text`."""
-    written = json.dumps(plain(value), ensure_ascii=False) if as_json else text
+    written = json.dumps(plain(value)) if as_json else text  # ASCII: right in any encoding
+    if isinstance(sys.stdout, io.TextIOWrapper):  # what was paid for is shown, if not prettily
+        sys.stdout.reconfigure(errors="backslashreplace")
     if written:
         click.echo(written)
 
@@ -77,5 +82,3 @@ def tell_error(error: QasidError) -> None:
         )
         if error.retry_after is not None:
             say(f"Try again in {error.retry_after.total_seconds():.0f} s.")
-    for note in getattr(error, "__notes__", ()):
-        say(note)

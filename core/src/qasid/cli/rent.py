@@ -7,7 +7,6 @@ import re
 import sys
 from collections.abc import Iterator
 
-import attrs
 import click
 
 import qasid
@@ -15,15 +14,27 @@ from qasid.cli.output import require_stdout, say, show
 from qasid.cli.session import account_option, json_option, open_account, open_rentals
 from qasid.cli.signals import Signals
 from qasid.operations import GONE
-from qasid.rentals import Rentals
 
 
 def _compilable(ctx: click.Context, param: click.Parameter, value: str | None) -> str | None:
     try:
         re.compile(value or "")
-    except re.error as error:
-        raise click.BadParameter(f"no regular expression: {error.msg}") from None
+    except (re.error, OverflowError) as error:
+        raise click.BadParameter(f"no regular expression: {error}") from None
     return value
+
+
+def _not_negative(ctx: click.Context, param: click.Parameter, value: float) -> float:
+    if not value >= 0:
+        raise click.BadParameter("give seconds, zero or more")
+    return value
+
+
+def _money(ctx: click.Context, param: click.Parameter, value: str | None) -> qasid.Money | None:
+    try:
+        return None if value is None else qasid.Money.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 @click.command("rent")
@@ -32,6 +43,7 @@ def _compilable(ctx: click.Context, param: click.Parameter, value: str | None) -
 @click.option(
     "--timeout",
     type=float,
+    callback=_not_negative,
     default=300.0,
     show_default=True,
     metavar="SECONDS",
@@ -41,7 +53,12 @@ def _compilable(ctx: click.Context, param: click.Parameter, value: str | None) -
 @click.option(
     "--pattern", callback=_compilable, help="Only a message whose text has this regular expression."
 )
-@click.option("--max-price", metavar="MONEY", help="Refuse a dearer number, such as '0.50 USD'.")
+@click.option(
+    "--max-price",
+    metavar="MONEY",
+    callback=_money,
+    help="Refuse a dearer number than that, such as '0.50 USD'.",
+)
 @click.option("--keep", is_flag=True, help="Do not release the number at the end.")
 @account_option
 @json_option
@@ -51,7 +68,7 @@ def command(
     timeout: float,
     sender: str | None,
     pattern: str | None,
-    max_price: str | None,
+    max_price: qasid.Money | None,
     keep: bool,
     account: str | None,
     as_json: bool,
@@ -62,54 +79,39 @@ def command(
     a time-out, Ctrl-C or SIGTERM, the number is released, unless --keep is given.
     """
     require_stdout()
-    cap = None if max_price is None else qasid.Money.parse(max_price)
     signals = Signals()
     with (
         signals.heeded(),
         contextlib.closing(open_rentals()) as rentals,
-        _held_account(account, rentals, signals) as opened,
-        _rented(opened, signals, service, country, cap, keep) as activation,
+        open_account(account, rentals=rentals) as opened,
+        signals.settled(),
     ):
-        _announce(activation, timeout)
-        with _progress():
-            message = opened.wait_for_sms(
-                activation, sender=sender, pattern=pattern, timeout=timeout
-            )
-        _report(activation, message, as_json)
-
-
-def _held_account(account: str | None, rentals: Rentals, signals: Signals) -> qasid.Account:
-    plain = open_account(account, rentals=rentals)
-    transport = signals.holding(plain.driver.transport)
-    return plain.with_driver(attrs.evolve(plain.driver, transport=transport))
-
-
-@contextlib.contextmanager
-def _rented(
-    account: qasid.Account,
-    signals: Signals,
-    service: str,
-    country: str,
-    max_price: qasid.Money | None,
-    keep: bool,
-) -> Iterator[qasid.Activation]:
-    """A rented number, given back at the end; a signal in between cannot lose it."""
-    with contextlib.ExitStack() as stack:
-        try:
-            activation = account.acquire_number(service, country, max_price=max_price)
-            stack.callback(_end, account, signals, activation, keep)
+        paying = opened.with_driver(signals.paying(opened.driver))
+        activation = paying.acquire_number(service, country, max_price=max_price)
+        try:  # the signals are held here, and in `finally` again: none can come in between
+            with signals.let_in():
+                _announce(activation, timeout)
+                message = _awaited(opened, activation, sender, pattern, timeout)
+                _report(activation, message, as_json)
         finally:
-            signals.resume()
-        yield activation
+            _end(opened, activation, keep)
 
 
-def _end(
-    account: qasid.Account, signals: Signals, activation: qasid.Activation, keep: bool
-) -> None:
+def _awaited(
+    account: qasid.Account,
+    activation: qasid.Activation,
+    sender: str | None,
+    pattern: str | None,
+    timeout: float,
+) -> qasid.InboundMessage:
+    with _progress():
+        return account.wait_for_sms(activation, sender=sender, pattern=pattern, timeout=timeout)
+
+
+def _end(account: qasid.Account, activation: qasid.Activation, keep: bool) -> None:
     if keep:
         say(f"The number is kept; release it with: qasid release {activation.id}")
-        return
-    with signals.held():
+    else:
         _release(account, activation)
 
 
@@ -135,7 +137,7 @@ def _announce(activation: qasid.Activation, timeout: float) -> None:
 @contextlib.contextmanager
 def _progress() -> Iterator[None]:
     """A bar of the time that has passed, where a person watches."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield
         return
     from rich.console import Console

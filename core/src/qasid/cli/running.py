@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Final
 
 import click
+from click.shell_completion import shell_complete
 
 from qasid._version import VERSION
 from qasid.cli.exits import CLOSED_OUTPUT, exit_code
@@ -16,7 +18,9 @@ from qasid.cli.output import say, tell_error
 from qasid.cli.signals import Interrupted
 from qasid.errors import QasidError
 
-__all__ = ["group", "run"]
+__all__ = ["group", "run", "unwritable"]
+
+_COMPLETE: Final = "_QASID_COMPLETE"
 
 _COMMANDS: Final = (
     "activations",
@@ -56,9 +60,7 @@ def group() -> None:
 def run(arguments: Sequence[str]) -> int:
     """Run a command; say what went wrong on stderr, and give the exit code."""
     try:
-        group.main(list(arguments), prog_name="qasid", standalone_mode=False)
-        if sys.stdout is not None:
-            sys.stdout.flush()
+        return _performed(list(arguments))
     except click.exceptions.Exit as end:
         return end.exit_code
     except click.ClickException as error:
@@ -67,25 +69,35 @@ def run(arguments: Sequence[str]) -> int:
     except QasidError as error:
         tell_error(error)
         return exit_code(error)
-    except (Interrupted, click.Abort) as stop:
+    except KeyboardInterrupt as stop:
         return _interrupted(stop)
-    except BrokenPipeError:
-        return _nobody_reads()
     except ValueError as error:
         say(f"error: {error}")
         return click.UsageError.exit_code
+    except OSError as error:
+        return unwritable(error)
+
+
+def _performed(arguments: list[str]) -> int:
+    """Not by click's own `main`, which takes a closed stdout for an error of another kind."""
+    if instruction := os.environ.get(_COMPLETE):
+        return shell_complete(group, {}, "qasid", _COMPLETE, instruction)
+    with group.make_context("qasid", arguments) as context:
+        group.invoke(context)
     return 0
 
 
-def _interrupted(stop: BaseException) -> int:
-    cause = stop if isinstance(stop, Interrupted) else stop.__cause__
+def _interrupted(stop: KeyboardInterrupt) -> int:
     say("interrupted")
-    for note in getattr(cause, "__notes__", ()):
-        say(note)
-    return 128 + (cause.signal_number if isinstance(cause, Interrupted) else 2)
+    if isinstance(stop.__context__, QasidError):  # the signal was kept, and meanwhile this came
+        tell_error(stop.__context__)
+    return 128 + (stop.signal_number if isinstance(stop, Interrupted) else signal.SIGINT)
 
 
-def _nobody_reads() -> int:
+def unwritable(error: OSError) -> int:
+    """Stdout cannot be written: why, if not because nobody reads it, and the exit code."""
     # Python writes what is left when it ends, and would complain then.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if not isinstance(error, BrokenPipeError):
+        say(f"error: stdout: {error.strerror}")
     return CLOSED_OUTPUT

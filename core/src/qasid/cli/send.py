@@ -7,7 +7,7 @@ import sys
 import click
 
 import qasid
-from qasid.cli.output import say, show
+from qasid.cli.output import require_stdout, say, show
 from qasid.cli.session import account_option, json_option, open_account, timeout_option
 
 
@@ -27,9 +27,17 @@ def command(
     as_json: bool,
 ) -> None:
     """Send TEXT to the number TO and print the receipt's id. "-" reads the text from stdin."""
-    given = sys.stdin.read() if text == "-" else text
-    message = qasid.TextMessage(to=to, text=given, sender=sender)
+    require_stdout()
+    message = qasid.TextMessage(to=to, text=_given(text), sender=sender)
     with open_account(account, timeout=timeout) as opened:
         receipt = opened.send(message)
     say(f"Accepted for {receipt.to}.")
     show(receipt, as_json=as_json, text=receipt.id or "")
+
+
+def _given(text: str) -> str:
+    if text != "-":
+        return text
+    if sys.stdin is None:
+        raise click.UsageError("stdin is closed: the text cannot be read from it")
+    return sys.stdin.read()

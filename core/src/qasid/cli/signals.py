@@ -5,17 +5,16 @@ from __future__ import annotations
 import contextlib
 import signal
 from collections.abc import Iterator
+from datetime import datetime
 from types import FrameType
-from typing import Final
 
 import attrs
 
-from qasid.drivers.sync import Transport
+from qasid.drivers.sync import Clock, SyncDriver, Transport
 from qasid.effects import Request, Response
+from qasid.errors import ConnectFailed
 
 __all__ = ["Interrupted", "Signals"]
-
-_HEEDED: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -27,16 +26,19 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Signals:
-    """Turns signals into `Interrupted`, or keeps them until `resume` while it holds."""
+    """Turns the first signal into `Interrupted`: at once or, while it holds, at `resume`.
+
+    Later ones change nothing: the command is ending, and nothing breaks into its tidying up.
+    """
 
     def __init__(self) -> None:
         self._holding = False
-        self._kept: int | None = None
+        self._first: int | None = None
 
     @contextlib.contextmanager
     def heeded(self) -> Iterator[None]:
-        """Heed both signals within this block."""
-        before = {number: signal.signal(number, self._heed) for number in _HEEDED}
+        """Heed the signals that end a command within this block."""
+        before = {number: signal.signal(number, self._heed) for number in _ending()}
         try:
             yield
         finally:
@@ -44,9 +46,11 @@ class Signals:
                 signal.signal(number, handler)
 
     def _heed(self, number: int, frame: FrameType | None) -> None:
+        if self._first is not None:
+            return
+        self._first = number
         if not self._holding:
             raise Interrupted(number)
-        self._kept = number
 
     def hold(self) -> None:
         """From now on, keep a signal for later."""
@@ -55,31 +59,69 @@ class Signals:
     def resume(self) -> None:
         """Heed signals again, first of all one that was kept."""
         self._holding = False
-        kept, self._kept = self._kept, None
-        if kept is not None:
-            raise Interrupted(kept)
+        if self._first is not None:
+            raise Interrupted(self._first)
 
     @contextlib.contextmanager
-    def held(self) -> Iterator[None]:
-        """Keep signals for the time of a block."""
-        self.hold()
-        yield
+    def settled(self) -> Iterator[None]:
+        """Whatever was held within this block, its end heeds."""
+        try:
+            yield
+        finally:
+            self.resume()
+
+    @contextlib.contextmanager
+    def let_in(self) -> Iterator[None]:
+        """Heed signals within this block, and hold them from its end on, however it ends."""
         self.resume()
+        try:
+            yield
+        finally:
+            self.hold()
 
-    def holding(self, transport: Transport) -> Transport:
-        """The same transport, which holds from its first request that may cost something."""
-        return _Holding(transport, self)
+    def paying(self, driver: SyncDriver) -> SyncDriver:
+        """The same driver, which holds signals from its first request that may cost something."""
+        both = _Paying(driver.transport, driver.clock, self)
+        return attrs.evolve(driver, transport=both, clock=both)
 
 
-@attrs.frozen
-class _Holding:
-    inner: Transport
+def _ending() -> set[signal.Signals]:
+    """What asks a command to end; also the end of its terminal, unless `nohup` has that ignored."""
+    hangup: signal.Signals = getattr(signal, "SIGHUP", signal.SIGTERM)  # Windows has none
+    ignored = signal.getsignal(hangup) is signal.SIG_IGN
+    return {signal.SIGINT, signal.SIGTERM} | (set() if ignored else {hangup})
+
+
+@attrs.define
+class _Paying:
+    """Transport and clock of a driver whose requests may cost something."""
+
+    transport: Transport
+    clock: Clock
     signals: Signals
+    _refused: bool = False
 
     def send(self, request: Request) -> Response:
         if not request.safe:
             self.signals.hold()
-        return self.inner.send(request)
+        try:
+            response = self.transport.send(request)
+        except ConnectFailed:
+            self._refused = True
+            raise
+        self._refused = response.status == 429
+        return response
+
+    def sleep(self, seconds: float) -> None:
+        if self._refused:  # nothing was performed, and the wait before the next try may be long
+            self.signals.resume()
+        self.clock.sleep(seconds)
+
+    def now(self) -> datetime:
+        return self.clock.now()
+
+    def tick(self) -> float:
+        return self.clock.tick()
 
     def close(self) -> None:
-        self.inner.close()
+        self.transport.close()

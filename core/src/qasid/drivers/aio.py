@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar, assert_never
 
@@ -57,7 +58,7 @@ class AsyncDriver:
             case Tick():
                 return asyncio.get_running_loop().time()
             case Call():
-                return await asyncio.to_thread(effect.function)
+                return await _to_its_end(effect.function)
             case Wait():
                 # Shielded: when this task is cancelled, the others go on waiting.
                 return await asyncio.shield(asyncio.wrap_future(effect.future))
@@ -66,3 +67,13 @@ class AsyncDriver:
     async def close(self) -> None:
         """Give the connections back."""
         await self.transport.close()
+
+
+async def _to_its_end(function: Callable[[], T]) -> T:
+    """Run it in a thread. As that cannot be stopped, wait for its end when cancelled, too."""
+    running = asyncio.ensure_future(asyncio.to_thread(function))
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise

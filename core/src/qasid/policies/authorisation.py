@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
 from qasid.effects import Flow, Now, Wait
-from qasid.errors import AuthenticationFailed, Outcome
+from qasid.errors import AuthenticationFailed, Outcome, ProviderError
 from qasid.values import Credential
 
 __all__ = ["Credentials"]
@@ -31,13 +31,20 @@ class Credentials:
 
     def run(self, make: Callable[[Credential], Flow[T]]) -> Flow[T]:
         """Run what `make` gives with a credential; once more with a new one if it is refused."""
-        credential = yield from self.obtain()
+        credential = yield from self._beforehand()
         try:
             return (yield from make(credential))
         except AuthenticationFailed as error:
             if error.outcome is not Outcome.NOT_PERFORMED:
                 raise
-        return (yield from make((yield from self.obtain(refused=credential))))
+        return (yield from make((yield from self._beforehand(refused=credential))))
+
+    def _beforehand(self, refused: Credential | None = None) -> Flow[Credential]:
+        try:
+            return (yield from self.obtain(refused))
+        except ProviderError as error:
+            error.outcome = Outcome.NOT_PERFORMED  # whatever became of the token, not the act
+            raise
 
     def obtain(self, refused: Credential | None = None) -> Flow[Credential]:
         """A valid credential other than `refused`, asked for by whoever comes first."""
@@ -61,7 +68,7 @@ class Credentials:
     def _lead(self, renewal: Future[Credential | None]) -> Flow[Credential]:
         try:
             credential = yield from self._renew(self._current)
-            now = yield Now()
+            self._keep(credential, (yield Now()))
         except Exception as error:
             self._settle(renewal)
             renewal.set_exception(error)
@@ -70,7 +77,6 @@ class Credentials:
             self._settle(renewal)
             renewal.set_result(None)
             raise
-        self._keep(credential, now)
         self._settle(renewal)
         renewal.set_result(credential)
         return credential

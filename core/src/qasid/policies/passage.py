@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
+from typing import Any, TypeVar
+from urllib.parse import SplitResult, unquote, urlsplit
 
 import attrs
 
@@ -15,16 +15,12 @@ from qasid.errors import (
     PluginError,
     ProtocolError,
     ProviderError,
-    ProviderUnavailable,
     QasidError,
-    RateLimited,
 )
 
-__all__ = ["Attempt", "at_home", "judged", "through"]
+__all__ = ["Attempt", "at_home", "judged", "judgement", "through"]
 
 T = TypeVar("T")
-
-_TRANSIENT: Final = (ProviderUnavailable, RateLimited)
 
 
 @attrs.define
@@ -32,6 +28,11 @@ class Attempt:
     """One run of a provider's flow: how many of its requests may have changed something."""
 
     unsafe: int = 0
+    earlier: bool = False
+
+    def begin(self) -> None:
+        """Note that the flow asks for its next request, and whether an unsafe one went before."""
+        self.earlier = self.unsafe > 0
 
     def send(self, request: Request) -> Flow[Response]:
         """Let one request out, and count it unless it is safe or never reached the provider."""
@@ -43,18 +44,18 @@ class Attempt:
             raise
         return response
 
-    def outcome(self, error: ProviderError) -> Outcome:
-        """Whether the act was performed, as far as is known now that `error` ended it."""
-        if self.unsafe > 1:
-            return Outcome.UNKNOWN  # an earlier request of the same flow was answered
-        if error.outcome is not None:
-            return error.outcome
-        return Outcome.UNKNOWN if self.unsafe else Outcome.NOT_PERFORMED
+    def judge(self, error: ProviderError) -> None:
+        """Write on the error that ended this run whether the act was performed."""
+        error.outcome = self._outcome(error)
+        if error.outcome is Outcome.NOT_PERFORMED:
+            self.unsafe = 0
 
-    def may_repeat(self, error: ProviderError) -> bool:
-        """Whether trying again may help and cannot do it twice."""
-        harmless = not self.unsafe or error.outcome is Outcome.NOT_PERFORMED
-        return harmless and isinstance(error, _TRANSIENT)
+    def _outcome(self, error: ProviderError) -> Outcome:
+        if not self.unsafe:
+            return Outcome.NOT_PERFORMED
+        if self.earlier:  # the error tells of the last request alone
+            return Outcome.UNKNOWN
+        return error.outcome or Outcome.UNKNOWN
 
 
 def through(flow: Flow[T], send: Callable[[Request], Flow[Response]]) -> Flow[T]:
@@ -86,31 +87,45 @@ def _request(effect: object) -> Request:
 
 
 def at_home(request: Request, base_url: str) -> Request:
-    """The request itself, if it goes to the provider's own address and nowhere above it."""
-    home = urlsplit(base_url)
-    inside = request.path == home.path or request.path.startswith(home.path.rstrip("/") + "/")
-    stays = not {".", ".."} & set(request.path.split("/"))
-    if request.origin != f"{home.scheme}://{home.netloc}".lower() or not (inside and stays):
-        raise PluginError(f"{request!r} does not go to the provider's own address {base_url}")
+    """The request itself, if it goes to the provider's own address and nowhere above it.
+
+    The error does not show the request's address: some providers want their key in it.
+    """
+    problem = _astray(request, urlsplit(base_url))
+    if problem:
+        raise PluginError(f"the provider's plugin asks for {problem}; its address is {base_url}")
     return request
 
 
-def judged(
-    flow: Flow[T], attempt: Attempt, scrub: Callable[[Response | None], Response | None]
-) -> Flow[T]:
+def _astray(request: Request, home: SplitResult) -> str | None:
+    if request.origin != f"{home.scheme}://{home.netloc}".lower():
+        return "another server"
+    if request.path != home.path and not request.path.startswith(home.path.rstrip("/") + "/"):
+        return "a path outside its own"
+    # Encoded dots too: clients and servers resolve them all the same.
+    if {".", ".."} & {unquote(part) for part in request.path.split("/")}:
+        return "a path with dot segments"
+    return None
+
+
+def judged(flow: Flow[T], attempt: Attempt, redact: Callable[[QasidError], None]) -> Flow[T]:
     """Run `flow`; any failure of it says what became of the act, and tells no secret."""
     try:
         return (yield from flow)
-    except ProviderError as error:
-        error.outcome = attempt.outcome(error)
-        error.response = scrub(error.response)
-        raise
-    except (QasidError, GeneratorExit):
-        raise
     except Exception as error:
-        failure = _foreign(error)
-    failure.outcome = attempt.outcome(failure)
-    raise failure
+        failure = judgement(error, attempt, redact)
+    raise failure  # out here, so that a foreign error is not dragged along
+
+
+def judgement(
+    error: Exception, attempt: Attempt, redact: Callable[[QasidError], None]
+) -> QasidError:
+    """What to raise for an error that ended `attempt`."""
+    failure = error if isinstance(error, QasidError) else _foreign(error)
+    if isinstance(failure, ProviderError):
+        attempt.judge(failure)
+    redact(failure)
+    return failure
 
 
 def _foreign(error: Exception) -> ProtocolError:

@@ -1,8 +1,8 @@
 """Providers' limits, kept by reservation: nobody is refused who can wait, and nobody is overtaken.
 
 Each limit is a lane with the generic cell rate algorithm (GCRA) over a calendar: a call books the
-earliest moment that conforms to all lanes that it uses, now or later, and then sleeps until then. As
-moments are booked in advance, a call that must wait long for a narrow lane (ten acquisitions a
+earliest moment that conforms to all lanes that it uses, now or later, and then sleeps until then.
+As moments are booked in advance, a call that must wait long for a narrow lane (ten acquisitions a
 minute) leaves the wide one (120 requests a minute) free for others until then.
 """
 
@@ -24,7 +24,8 @@ __all__ = ["Limiter"]
 
 # Requests do not travel equally fast: two that leave 1.00 s apart may arrive 0.96 s apart.
 _GUARD: Final = 1.05
-_ROUNDING: Final = 1e-9
+# Sums of floats are not exact; no clock is either.
+_ROUNDING: Final = 1e-6
 
 
 @attrs.define
@@ -97,11 +98,12 @@ class Limiter:
             for lane in lanes:
                 lane.forget(now)
             at = _common(lanes, max(now, self._held.get(hook, now)))
-            if at - now > self._max_wait:
-                raise _too_late(at - now)
+            wait = at - now if at - now > _ROUNDING else 0.0
+            if wait > self._max_wait:
+                raise _too_late(wait)
             for lane in lanes:
                 insort(lane.booked, at)
-        return at - now
+        return wait
 
 
 def _common(lanes: Sequence[_Lane], start: float) -> float:
@@ -113,6 +115,6 @@ def _common(lanes: Sequence[_Lane], start: float) -> float:
 
 def _too_late(wait: float) -> RateLimited:
     return RateLimited(
-        f"the provider's limits allow this in {wait:.0f} s, which is over max_wait; try later",
+        f"the provider's limits allow this in {wait:.1f} s, which is over max_wait; try later",
         retry_after=timedelta(seconds=wait),
     )
