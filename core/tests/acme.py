@@ -339,7 +339,7 @@ def operations(
     resolved = Resolved(
         account="work", provider_name="acme", provider=provider, options=Options(**options)
     )
-    return Operations(resolved, rentals or Rentals(), wrappers)
+    return Operations(resolved, rentals, wrappers)
 
 
 @contextlib.contextmanager

@@ -422,3 +422,14 @@ def test_an_account_over_another_driver_is_the_same_account(book: Rentals) -> No
     with pytest.raises(BudgetExceeded):
         other.acquire_number("acme", "SA")
     assert ["GET /balance"] == two.asked
+
+
+def test_an_account_closes_its_own_book_and_leaves_others_open(acme: None, book: Rentals) -> None:
+    """A book that was passed in belongs to whoever made it."""
+    with connect("acme", api_key=KEY, rentals=book):
+        pass
+    with connect("acme", api_key=KEY) as own:
+        kept = own._operations.rentals
+    assert [] == book.current(now=LONG_AGO)
+    with pytest.raises(SettingsError, match="closed"):
+        kept.current(now=LONG_AGO)

@@ -432,3 +432,12 @@ def test_a_number_more_than_was_asked_for_is_written_down_too(rentals: Rentals) 
     rentals.settle(rows, [activation(1), activation(2)])
     assert ["1", "2"] == [r.activation.id for r in rentals.current(now=NOW) if r.activation]
     assert "max_open" == refused(rentals, 1, options=Options(max_open=2))
+
+
+def test_a_book_that_nobody_closes_is_closed() -> None:
+    """An account that is dropped without closing leaves no open file, and no warning."""
+    forgotten = Rentals()
+    connection = forgotten._connection
+    del forgotten
+    with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+        connection.execute("SELECT 1")

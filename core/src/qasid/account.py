@@ -58,8 +58,8 @@ def connect(
     Nothing is sent. Raises `SettingsError`, `ProviderNotFound`, `PluginError`.
     """
     resolved = resolve(name, settings)
-    operations = Operations(resolved, rentals or Rentals(), wrappers)
-    return Account(operations, driver or _driver(resolved))
+    driver = driver or _driver(resolved)
+    return Account(Operations(resolved, rentals, wrappers), driver)
 
 
 def connect_async(
@@ -75,8 +75,8 @@ def connect_async(
     Over the network it needs the extra ``qasid[async]``.
     """
     resolved = resolve(name, settings)
-    operations = Operations(resolved, rentals or Rentals(), wrappers)
-    return AsyncAccount(operations, driver or _async_driver(resolved))
+    driver = driver or _async_driver(resolved)
+    return AsyncAccount(Operations(resolved, rentals, wrappers), driver)
 
 
 def _driver(resolved: Resolved) -> SyncDriver:
@@ -181,6 +181,7 @@ class Account(_Face):
     def close(self) -> None:
         """Give the connections back."""
         self._driver.close()
+        self._operations.close()
 
     def authenticate(self) -> Credential:
         """Obtain a credential, where the provider hands one out. Other calls do so themselves."""
@@ -289,6 +290,7 @@ class AsyncAccount(_Face):
     async def close(self) -> None:
         """Give the connections back."""
         await self._driver.close()
+        self._operations.close()
 
     async def authenticate(self) -> Credential:
         """See `Account.authenticate`."""

@@ -69,16 +69,22 @@ _HOPELESS: Final = (AuthenticationFailed, PermissionDenied, InsufficientCredit)
 
 
 class Operations:
-    """The operations of one account, each a flow."""
+    """The operations of one account, each a flow. Without `rentals` it keeps a book of its own."""
 
     def __init__(
-        self, resolved: Resolved, rentals: Rentals, wrappers: Iterable[object] = ()
+        self, resolved: Resolved, rentals: Rentals | None = None, wrappers: Iterable[object] = ()
     ) -> None:
         self.name = resolved.account
         self.options = resolved.options
-        self.rentals = rentals
         self.line = Line(resolved, wrappers)
         self.info = self.line.info
+        self._closes_rentals = rentals is None
+        self.rentals = Rentals() if rentals is None else rentals
+
+    def close(self) -> None:
+        """Close the book of rentals, if it is the account's own."""
+        if self._closes_rentals:
+            self.rentals.close()
 
     # The account.
 

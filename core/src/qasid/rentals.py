@@ -11,6 +11,7 @@ import contextlib
 import logging
 import sqlite3
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -92,10 +93,11 @@ class Rentals:
         self._path = path if path == _MEMORY else Path(path)
         self._lock = threading.Lock()
         self._connection = self._opened()
+        self._closing = weakref.finalize(self, self._connection.close)  # also when forgotten
 
     def close(self) -> None:
         """Close the file."""
-        self._connection.close()
+        self._closing()
 
     def begin(
         self,
