@@ -22,7 +22,7 @@ version = release = VERSION
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build", "tests"]
+exclude_patterns = ["_build", "_generated", "tests"]
 
 html_theme = "furo"
 html_title = f"Qasid {VERSION}"

@@ -271,9 +271,11 @@ class HttpServer(ThreadingHTTPServer):
         self._loop.start()
 
     def server_bind(self) -> None:
+        """Bind the port."""
         TCPServer.server_bind(self)  # HTTPServer's own would look up the name of the host
 
     def process_request(self, request: _Socket, client_address: Any) -> None:
+        """Serve a connection in a thread of its own."""
         # As the mixin's, but known by its socket: `close` ends connections that are kept alive.
         thread = threading.Thread(
             target=self.process_request_thread, args=(request, client_address), daemon=True
@@ -282,10 +284,12 @@ class HttpServer(ThreadingHTTPServer):
         thread.start()
 
     def shutdown_request(self, request: _Socket) -> None:
+        """Forget a connection that has ended."""
         super().shutdown_request(request)
         self._connections.pop(request, None)
 
     def close(self) -> None:
+        """Close everything and return when no request is being answered any more."""
         self.shutdown()
         self._loop.join()
         self.server_close()
