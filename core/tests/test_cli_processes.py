@@ -320,7 +320,8 @@ def test_an_emulator_delivers_a_text_by_itself(
 def test_an_emulator_tells_people_what_to_export(monkeypatch: pytest.MonkeyPatch) -> None:
     """And the address of the back doors."""
     reader, writer = os.pipe()
-    stop = threading.Thread(target=stop_when_served, args=(reader, seen := []))
+    seen: list[str] = []
+    stop = threading.Thread(target=stop_when_served, args=(reader, seen))
     with os.fdopen(writer, "w") as stdout:
         monkeypatch.setattr(sys, "stdout", stdout)
         stop.start()

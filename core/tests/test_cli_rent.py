@@ -550,3 +550,12 @@ def test_a_paying_driver_is_the_driver_otherwise() -> None:
     assert (clock.now(), 7.0) == (driver.clock.now(), driver.clock.tick())
     driver.close()
     assert transport.closed
+
+
+def test_the_second_of_two_numbers_is_found_by_its_id(qasid: Command, answered: Staged) -> None:
+    """Whatever stands before it in the book."""
+    qasid(*RENT, "--keep")
+    qasid(*RENT, "--keep")
+    second = qasid("activations", "--json").data[1]["activation"]["id"]
+    assert 0 == qasid("release", second).code
+    assert [second] != [one["activation"]["id"] for one in qasid("activations", "--json").data]

@@ -37,6 +37,7 @@ from qasid.errors import (
     PluginError,
     ProtocolError,
     ProviderError,
+    QasidError,
 )
 
 from .loopback import (
@@ -680,9 +681,9 @@ def test_a_closed_account_sends_nothing() -> None:
     with serving() as server:
         transport = RequestsTransport(server.url)
         transport.close()
-        with pytest.raises(RuntimeError, match="closed"):
+        with pytest.raises(QasidError, match="closed"):
             transport.send(get(server))
-        with pytest.raises(RuntimeError, match="closed"):
+        with pytest.raises(QasidError, match="closed"):
             asyncio.run(send_after_close(server))
         assert 0 == server.accepted
 

@@ -718,6 +718,38 @@ def test_a_wrong_number_of_receipts_tells_nothing_of_any_message(opened: Any, co
 
 
 @both_faces
+def test_a_plugin_that_breaks_in_the_middle_loses_no_receipt(opened: Any) -> None:
+    """What went before is told, and what broke is honestly unknown."""
+
+    class Broken(Acme):
+        @hookimpl
+        def send(self, messages: Sequence[Any]) -> Flow[Any]:
+            receipts = yield from Acme.send(self, messages)
+            return receipts if len(server.requests) < 2 else "sent"
+
+    server = Server()
+    with opened(server, Broken()) as account:
+        receipts = account.send_many(numbered(4))
+    assert [True, True, False, False] == [receipt.accepted for receipt in receipts]
+    assert [Outcome.UNKNOWN] * 2 == [receipt.outcome for receipt in receipts[2:]]
+
+
+@both_faces
+def test_an_error_in_a_receipt_tells_no_secret(opened: Any) -> None:
+    """As little as one that is raised."""
+
+    class Chatty(Acme):
+        @hookimpl
+        def send(self, messages: Sequence[Any]) -> Flow[Sequence[Receipt]]:
+            yield from Acme.send(self, messages)
+            return [Receipt(to=m.to, error=ProviderError(f"key {self.api_key}")) for m in messages]
+
+    with opened(Server(), Chatty(api_key=KEY)) as account:
+        (receipt,) = account.send_many(numbered(1))
+    assert "key [secret]" == str(receipt.error)
+
+
+@both_faces
 def test_delivery_is_reported_in_the_order_of_the_receipts(opened: Any) -> None:
     """By the provider's ids."""
     receipts = [Receipt(to=TO, id="m2"), Receipt(to=TO, id="m1")]

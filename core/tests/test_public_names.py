@@ -86,3 +86,9 @@ def test_a_star_import_gives_the_public_names() -> None:
     space: dict[str, Any] = {}
     exec("from qasid import *", space)
     assert set(NAMES) == space.keys() - {"__builtins__"}
+
+
+@pytest.mark.parametrize("module", ["settings", "rentals", "line", "operations", "finding"])
+def test_any_module_may_be_imported_first(module: str) -> None:
+    """The package gives names on demand, and is not in the way of its own modules."""
+    assert f"qasid.{module}" in _imported(f"import qasid.{module}")

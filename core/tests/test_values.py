@@ -423,3 +423,9 @@ def test_all_names_are_in_order() -> None:
     """And are there."""
     assert sorted(values.__all__) == values.__all__
     assert all(hasattr(values, name) for name in values.__all__)
+
+
+def test_a_batch_holds_at_least_one_message() -> None:
+    """With none, a bulk would never end."""
+    with pytest.raises(ValueError, match="max_batch"):
+        ProviderInfo(title="T", contract="1.0", homepage="", support={}, max_batch=0)

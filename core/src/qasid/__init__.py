@@ -32,12 +32,13 @@ _HOMES = ("qasid.errors", "qasid.values", "qasid.account", "qasid.rentals")
 
 
 def _public(name: str) -> Any:
-    from importlib import import_module
+    from importlib import import_module, util
 
     if name == "__all__":
         names = [public for home in _HOMES for public in import_module(home).__all__]
         return sorted([*names, "CONTRACT_VERSION", "__version__"])
-    if not name.startswith("_"):
+    # A submodule is none of them: the import system asks here first, and then finds it by itself.
+    if not name.startswith("_") and util.find_spec(f"{__name__}.{name}") is None:
         for home in map(import_module, _HOMES):
             if name in home.__all__:
                 return globals().setdefault(name, getattr(home, name))

@@ -18,7 +18,7 @@ from qasid.policies.rates import Limiter
 from qasid.policies.redaction import redact, secrets_of
 from qasid.policies.retry import Retry
 from qasid.settings import Resolved
-from qasid.values import Credential, ProviderInfo
+from qasid.values import Credential, ProviderInfo, Receipt
 
 __all__ = ["Line"]
 
@@ -85,11 +85,14 @@ class Line:
         call: Callable[..., Flow[Any]] = getattr(self._hooks, hook)
         hide = self._redaction(hook, arguments["credential"])
         try:
-            return (yield from judged(_lazily(call, arguments, send), attempt, hide))
+            given = yield from judged(_lazily(call, arguments, send), attempt, hide)
         except RateLimited as error:
             if error.retry_after is not None:
                 yield from self._limiter.hold(hook, error.retry_after.total_seconds())
             raise
+        for failure in _errors_in(given):
+            hide(failure)
+        return given
 
     def _send(self, hook: str, attempt: Attempt, request: Request) -> Flow[Response]:
         attempt.begin()
@@ -137,6 +140,12 @@ def _hooks(resolved: Resolved, wrappers: Iterable[object]) -> Any:
     except (pluggy.PluginValidationError, ValueError) as error:
         raise PluginError(f"{resolved.provider_name!r} is broken: {error}") from None
     return manager.hook
+
+
+def _errors_in(given: object) -> list[QasidError]:
+    """What a bulk gave back in its receipts instead of raising it."""
+    items = given if isinstance(given, list | tuple) else ()
+    return [item.error for item in items if isinstance(item, Receipt) and item.error is not None]
 
 
 def _lazily(

@@ -25,6 +25,7 @@ from qasid.errors import (
     ProtocolError,
     ProviderError,
     ProviderUnavailable,
+    QasidError,
     RateLimited,
     ReleaseRefused,
     SettingsError,
@@ -239,9 +240,9 @@ class Operations:
             batch = messages[len(receipts) : len(receipts) + self.info.max_batch]
             try:
                 receipts += yield from self._send_batch(batch)
-            except ProviderError as error:
+            except QasidError as error:
                 rest = messages[len(receipts) :] if isinstance(error, _HOPELESS) else batch
-                receipts += [Receipt(to=message.to, error=error) for message in rest]
+                receipts += [Receipt(to=message.to, error=_of_batch(error)) for message in rest]
         return receipts
 
     def _send_batch(self, batch: Sequence[Message]) -> Flow[list[Receipt]]:
@@ -319,6 +320,13 @@ def _at_least_one(found: list[Activation]) -> list[Activation]:
 def _surely_not_performed(error: BaseException, attempts: Sequence[Attempt]) -> bool:
     refused = isinstance(error, ProviderError) and error.outcome is Outcome.NOT_PERFORMED
     return refused or not any(attempt.unsafe for attempt in attempts)
+
+
+def _of_batch(error: QasidError) -> ProviderError:
+    """What a receipt says of it; a broken plugin may have sent the batch before it broke."""
+    if isinstance(error, ProviderError):
+        return error
+    return ProtocolError(str(error), outcome=Outcome.UNKNOWN)
 
 
 def _addressed(message: Message) -> Message | Receipt:

@@ -218,7 +218,7 @@ class ProviderInfo:
     support: Mapping[str, Support] = attrs.field(converter=_support_table)
     limits: tuple[Limit, ...] = ()
     poll_interval: timedelta = timedelta(seconds=5)
-    max_batch: int = 1
+    max_batch: int = attrs.field(default=1, validator=attrs.validators.ge(1))
     activation_lifetime: timedelta = timedelta(minutes=20)
     sources: tuple[Source, ...] = ()
 

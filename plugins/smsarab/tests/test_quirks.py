@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
@@ -451,7 +452,7 @@ def _replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
 
 
 def _call(account: qasid.Account, hook: str) -> object:
-    calls = {
+    calls: dict[str, Callable[[], object]] = {
         "balance": account.balance,
         "offers": account.offers,
         "acquire_number": lambda: account.acquire_number("acme", "SA"),

@@ -21,7 +21,7 @@ from qasid.drivers.connection import (
     header_lines,
 )
 from qasid.effects import Request, Response
-from qasid.errors import ProviderError
+from qasid.errors import ProviderError, QasidError
 
 __all__ = ["AiohttpTransport"]
 
@@ -66,7 +66,7 @@ class AiohttpTransport:
     async def send(self, request: Request) -> Response:
         """Give the reply, a redirect too. Raises `ConnectFailed`, `NoAnswer`, `ProtocolError`."""
         if self._closed:
-            raise RuntimeError("the account is closed")
+            raise QasidError("the account is closed")
         encoded = request.encode()
         url = self._endpoint.origin + self._endpoint.target(encoded)
         call = _call(encoded, URL(url, encoded=True), header_lines(encoded))

@@ -25,7 +25,7 @@ from qasid.drivers.connection import (
     header_lines,
 )
 from qasid.effects import Request, Response
-from qasid.errors import ProviderError
+from qasid.errors import ProviderError, QasidError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -72,7 +72,7 @@ class RequestsTransport:
     def send(self, request: Request) -> Response:
         """Give the reply, a redirect too. Raises `ConnectFailed`, `NoAnswer`, `ProtocolError`."""
         if self._closed:
-            raise RuntimeError("the account is closed")
+            raise QasidError("the account is closed")
         prepared = self._prepared(request.encode())
         if not self._turns.acquire(timeout=self._timeouts[1]):
             raise self._endpoint.unreached(TimeoutError())

@@ -45,7 +45,7 @@ class Retry:
                 wait = self._wait(error, tried)
                 if tried == self.tries or wait > self.max_wait or not _may_repeat(error):
                     raise
-                _log.info("%s; trying again in %.1f s", type(error).__name__, wait)
+                _log.info("%s; trying again in %.1f s", type(error).__name__, round(wait, 1))
             yield Sleep(wait)
             tried += 1
 
