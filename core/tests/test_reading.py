@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from qasid.effects import Response
 from qasid.errors import ProtocolError
-from qasid.reading import moment, retry_after, take
+from qasid.reading import filled, moment, retry_after, take
 
 NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
 KINDS: Final = (str, int, bool, Decimal, list, dict, NoneType)
@@ -212,3 +212,10 @@ def test_a_wait_is_always_sane(text: str, reset: str) -> None:
     """Whatever the headers say."""
     asked = _asked({"Retry-After": text, "X-Reset": reset}, "X-Reset")
     assert asked is None or 1.0 <= asked <= timedelta(days=1).total_seconds()
+
+
+def test_an_id_is_never_empty() -> None:
+    """An empty text is no id."""
+    assert "a1" == filled({"id": "a1"}, "id")
+    with pytest.raises(ProtocolError, match="'id' is empty"):
+        filled({"id": ""}, "id")

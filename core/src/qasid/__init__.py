@@ -15,12 +15,13 @@ They are imported when they are first used, so that ``import qasid`` costs next 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from qasid._version import CONTRACT_VERSION as CONTRACT_VERSION
 from qasid._version import VERSION
 
+TYPE_CHECKING = False  # as `typing` has it, whose import would cost more than all the rest
 if TYPE_CHECKING:
+    from typing import Any
+
     from qasid.account import *  # noqa: F403
     from qasid.errors import *  # noqa: F403
     from qasid.rentals import *  # noqa: F403

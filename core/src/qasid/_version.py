@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-VERSION: Final = "0.1.0"
+VERSION = "0.1.0"
 
 #: Major and minor. A provider made for the same major and no newer minor is accepted.
-CONTRACT_VERSION: Final = (1, 0)
+CONTRACT_VERSION = (1, 0)

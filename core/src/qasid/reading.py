@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar, overload
 from qasid.effects import Response
 from qasid.errors import ProtocolError
 
-__all__ = ["moment", "retry_after", "take"]
+__all__ = ["filled", "moment", "retry_after", "take"]
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -67,6 +67,14 @@ def _is(value: object, kind: type) -> bool:
 
 def _kind(value: object) -> str:
     return _NAMES.get(type(value), type(value).__name__)
+
+
+def filled(body: object, key: str) -> str:
+    """The member `key` as a text that is not empty, such as an id. Raises `ProtocolError`."""
+    text = take(body, key, str)
+    if not text:
+        raise ProtocolError(f"{key!r} is empty")
+    return text
 
 
 def moment(body: object, key: str) -> datetime:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 
 from qasid._version import VERSION
+
+TYPE_CHECKING = False  # as `typing` has it, whose import takes longer than `--version`
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["main"]
 

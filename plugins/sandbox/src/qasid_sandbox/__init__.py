@@ -55,7 +55,7 @@ from qasid import errors
 from qasid.effects import Flow, Request, Response, segment
 from qasid.fields import base_url, secret
 from qasid.hookspecs import HOOKS, hookimpl
-from qasid.reading import moment, retry_after, take
+from qasid.reading import filled, moment, retry_after, take
 from qasid.values import (
     Activation,
     Credential,
@@ -117,7 +117,7 @@ class Sandbox:
     def authenticate(self) -> Flow[Credential]:
         """Obtain a token for five minutes. There is no refresh token: the key gets the next one."""
         data = yield from self._ask("POST", "/token", json={"api_key": self.api_key}, safe=True)
-        return Credential(token=_filled(data, "token"), expires_at=moment(data, "expires_at"))
+        return Credential(token=filled(data, "token"), expires_at=moment(data, "expires_at"))
 
     @hookimpl
     def balance(self, credential: Credential) -> Flow[Money]:
@@ -196,7 +196,7 @@ class Sandbox:
         return OtpTicket(
             to=order.to,
             expires_at=moment(data, "expires_at"),
-            code=_filled(data, "code"),
+            code=filled(data, "code"),
             dial=take(data, "dial", str, None),
         )
 
@@ -306,13 +306,6 @@ def _told(response: Response) -> tuple[str | None, str]:
 # How its answers are read.
 
 
-def _filled(body: object, key: str) -> str:
-    text = take(body, key, str)
-    if not text:
-        raise errors.ProtocolError(f"{key!r} is empty")
-    return text
-
-
 def _money(body: object, key: str) -> Money:
     data = take(body, key, dict)
     try:
@@ -323,8 +316,8 @@ def _money(body: object, key: str) -> Money:
 
 def _offer(item: object) -> Offer:
     return Offer(
-        service=_filled(item, "service"),
-        country=_filled(item, "country"),
+        service=filled(item, "service"),
+        country=filled(item, "country"),
         price=_money(item, "price"),
         stock=take(item, "stock", int),
     )
@@ -332,10 +325,10 @@ def _offer(item: object) -> Offer:
 
 def _activation(item: object, response: Response) -> Activation:
     return Activation(
-        id=_filled(item, "id"),
-        number=_filled(item, "number"),
-        service=_filled(item, "service"),
-        country=_filled(item, "country"),
+        id=filled(item, "id"),
+        number=filled(item, "number"),
+        service=filled(item, "service"),
+        country=filled(item, "country"),
         acquired_at=response.received_at,
         expires_at=moment(item, "expires_at"),
         cost=_money(item, "price"),
@@ -348,7 +341,7 @@ def _message(item: object) -> InboundMessage:
         sender=take(item, "sender", str),
         to=take(item, "to", str),
         received_at=moment(item, "received_at"),
-        id=_filled(item, "id"),
+        id=filled(item, "id"),
     )
 
 
@@ -363,7 +356,7 @@ def _receipt(to: str, item: object) -> Receipt:
 
 def _accepted(to: str, item: object) -> Receipt:
     try:  # It was sent: what cannot be read is left out, and is no reason to send it twice.
-        return Receipt(to=to, id=_filled(item, "id"), cost=_money(item, "price"))
+        return Receipt(to=to, id=filled(item, "id"), cost=_money(item, "price"))
     except errors.ProtocolError:
         return Receipt(to=to)
 
@@ -378,7 +371,7 @@ def _refused(error: Mapping[str, Any]) -> errors.ProviderError:
 def _report(item: object) -> DeliveryReport:
     state = take(item, "state", str)
     return DeliveryReport(
-        receipt_id=_filled(item, "id"),
+        receipt_id=filled(item, "id"),
         state=_STATES.get(state, DeliveryState.UNKNOWN),
         to=take(item, "to", str, None),
         code=state,

@@ -26,7 +26,7 @@ from qasid import errors
 from qasid.effects import Flow, Request, Response, segment
 from qasid.fields import base_url, secret
 from qasid.hookspecs import hookimpl
-from qasid.reading import moment, retry_after, take
+from qasid.reading import filled, moment, retry_after, take
 from qasid.values import (
     Activation,
     InboundMessage,
@@ -167,8 +167,8 @@ class SMSArab:
     def _activation(self, data: object, order: NumberOrder, response: Response) -> Activation:
         cost = take(data, "cost", Decimal, None)
         return Activation(
-            id=_filled(data, "activation_id"),
-            number=_filled(data, "phone_number"),
+            id=filled(data, "activation_id"),
+            number=filled(data, "phone_number"),
             service=take(data, "service_code", str, order.services[0]),
             country=take(data, "country_code", str, order.country),
             acquired_at=response.received_at,
@@ -259,13 +259,6 @@ def _message(item: object, activation: Activation) -> InboundMessage:
         received_at=moment(item, "received_at"),
         to=activation.number,
     )
-
-
-def _filled(data: object, key: str) -> str:
-    text = take(data, key, str)
-    if not text:
-        raise errors.ProtocolError(f"{key!r} is empty")
-    return text
 
 
 def _money(amount: Decimal, currency: str) -> Money:
