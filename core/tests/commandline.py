@@ -200,14 +200,20 @@ AT_ONCE: Final = timedelta(0)
 
 
 def install(
-    monkeypatch: pytest.MonkeyPatch, folder: Path, distribution: str, entry: str, source: str = ""
+    monkeypatch: pytest.MonkeyPatch,
+    folder: Path,
+    distribution: str,
+    entry: str,
+    source: str = "",
+    *,
+    group: str = finding.PROVIDERS,
 ) -> None:
     """Put a distribution on the path, here and for processes: one entry point and one module."""
     module = entry.partition(" = ")[2].partition(":")[0]
     info = folder / f"{distribution.replace('-', '_')}-2.0.dist-info"
     info.mkdir(parents=True)
     (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {distribution}\nVersion: 2.0\n")
-    (info / "entry_points.txt").write_text(f"[qasid.providers]\n{entry}\n")
+    (info / "entry_points.txt").write_text(f"[{group}]\n{entry}\n")
     if source:
         (folder / f"{module}.py").write_text(source)
     monkeypatch.syspath_prepend(folder)

@@ -14,7 +14,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-import click
 import pytest
 
 from qasid import errors
@@ -32,7 +31,7 @@ from .loopback import hang_up, serving
 SANDBOX_NOTICE: Final = (
     "No account is configured: this is the sandbox, and nothing in it is real.\n"
 )
-COMMANDS: Final = [[name] for name in running.group.list_commands(click.Context(running.group))]
+COMMANDS: Final = [[name] for name in running._COMMANDS]
 TO: Final = "+989120000000"
 
 
@@ -438,6 +437,13 @@ def test_a_number_that_the_provider_keeps_has_an_exit_code(qasid: Command, smsar
     smsarab.deliver(activation, "4711")
     assert EXIT_CODES[errors.ReleaseRefused] == qasid("release", activation).code
     assert ["kept"] == [rental["state"] for rental in qasid("activations", "--json").data]
+
+
+def test_one_of_several_activations_is_found(qasid: Command, smsarab: Staged) -> None:
+    """And no other is released."""
+    first, second = keep_one(qasid), keep_one(qasid)
+    assert 0 == qasid("release", second).code
+    assert [first] == [each["activation"]["id"] for each in qasid("activations", "--json").data]
 
 
 @pytest.mark.parametrize("command", ["release", "inbox"])

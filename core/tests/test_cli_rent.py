@@ -8,6 +8,7 @@ import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import FrameType
 from typing import Final
 
 import attrs
@@ -414,7 +415,7 @@ def test_a_hang_up_releases_the_number(qasid: Command, smsarab: Staged) -> None:
 def test_a_hang_up_is_ignored_under_nohup() -> None:
     """As whoever started the command wished."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    with Signals().heeded():
+    with Signals().kept():
         found = signal.getsignal(signal.SIGHUP)
     signal.signal(signal.SIGHUP, before)
     assert signal.SIG_IGN is found
@@ -445,13 +446,11 @@ def test_a_ctrl_c_while_loading_is_told_by_the_exit_code(
     assert (130, "") == (qasid("balance").code, "")
 
 
-# A refusal is waited for before the next try, and a signal need not be kept for so long.
+# What is heeded when. The clock stands still; what happens while one sleeps is `meanwhile`.
 
 
 @attrs.define
 class Still:
-    """A clock that stands still; what happens while one sleeps is `meanwhile`."""
-
     meanwhile: Callable[[], object]
     slept: list[float] = attrs.field(factory=list)
 
@@ -495,6 +494,7 @@ def interrupt() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
+DONE: Final = Response(status=200)
 REFUSALS: Final = {
     "too many requests": Response(status=429),
     "never reached": errors.ConnectFailed("refused"),
@@ -505,57 +505,92 @@ REFUSALS: Final = {
 def test_a_signal_ends_the_wait_after_a_refusal(answer: Response | errors.ProviderError) -> None:
     """As nothing was performed, there is nothing to wait for."""
     signals, clock = Signals(), Still(meanwhile=interrupt)
-    with signals.heeded(), pytest.raises(Interrupted):
-        signals.paying(SyncDriver(Scripted(answer), clock)).run(order_and_sleep("POST"))
+    driver = signals.paying(SyncDriver(Scripted(answer), clock))
+    with pytest.raises(Interrupted), signals.kept():
+        driver.run(order_and_sleep("POST"))
     assert [60] == clock.slept
 
 
 @pytest.mark.parametrize("answer", REFUSALS.values(), ids=REFUSALS)
-def test_a_signal_that_came_during_a_refusal_lets_no_wait_begin(
-    answer: Response | errors.ProviderError,
-) -> None:
-    """It was kept until then."""
+def test_a_signal_that_was_kept_lets_no_wait_begin(answer: Response | errors.ProviderError) -> None:
+    """It came while the refusal was on its way."""
     signals, clock = Signals(), Still(meanwhile=interrupt)
     driver = signals.paying(SyncDriver(Scripted(answer), clock))
-    signals.hold()
-    with signals.heeded():
+    with pytest.raises(Interrupted), signals.kept():  # noqa: PT012, it comes from either line
         interrupt()
-        with pytest.raises(Interrupted):
-            driver.run(order_and_sleep("POST"))
+        driver.run(order_and_sleep("POST"))
     assert [] == clock.slept
 
 
 def test_a_signal_is_kept_through_a_wait_after_an_answer() -> None:
     """A flow of several requests may have rented something by the first."""
-    signals, clock = Signals(), Still(meanwhile=interrupt)
-    driver = signals.paying(SyncDriver(Scripted(Response(status=200)), clock))
-    with signals.heeded():
-        assert "slept" == driver.run(order_and_sleep("POST"))
-        with pytest.raises(Interrupted):
-            signals.resume()
+    signals, clock, ends = Signals(), Still(meanwhile=interrupt), []
+    driver = signals.paying(SyncDriver(Scripted(DONE), clock))
+    with pytest.raises(Interrupted), signals.kept():
+        ends.append(driver.run(order_and_sleep("POST")))
+    assert ["slept"] == ends
 
 
-def test_a_request_that_costs_nothing_holds_no_signal() -> None:
-    """Nor does what follows it."""
-    signals, clock = Signals(), Still(meanwhile=interrupt)
-    driver = signals.paying(SyncDriver(Scripted(Response(status=200)), clock))
-    with signals.heeded(), pytest.raises(Interrupted):
-        driver.run(order_and_sleep("GET"))
+def test_a_wait_after_a_request_that_costs_nothing_can_be_ended() -> None:
+    """As for a provider's limits."""
+    signals, clock, ends = Signals(), Still(meanwhile=interrupt), []
+    driver = signals.paying(SyncDriver(Scripted(DONE), clock))
+    with pytest.raises(Interrupted), signals.kept():
+        ends.append(driver.run(order_and_sleep("GET")))
+    assert [] == ends
+
+
+def test_a_signal_is_kept_at_the_longest_until_the_end_of_the_block() -> None:
+    """Where nothing waits, as with the book of rentals open."""
+    signals, reached = Signals(), []
+    with pytest.raises(Interrupted), signals.kept():  # noqa: PT012, it comes from the block's end
+        interrupt()
+        reached.append("the end")
+    assert ["the end"] == reached
+
+
+def test_the_handlers_are_given_back() -> None:
+    """Whoever calls `main` has the ones from before."""
+    before = signal.getsignal(signal.SIGTERM)
+    with Signals().kept():
+        assert before is not signal.getsignal(signal.SIGTERM)
+    assert before is signal.getsignal(signal.SIGTERM)
 
 
 def test_a_paying_driver_is_the_driver_otherwise() -> None:
     """Its clock tells the same time, and closing it closes the same connections."""
-    transport, clock = Scripted(Response(status=200)), Still(meanwhile=interrupt)
+    transport, clock = Scripted(DONE), Still(meanwhile=interrupt)
     driver = Signals().paying(SyncDriver(transport, clock))
     assert (clock.now(), 7.0) == (driver.clock.now(), driver.clock.tick())
     driver.close()
     assert transport.closed
 
 
-def test_the_second_of_two_numbers_is_found_by_its_id(qasid: Command, answered: Staged) -> None:
-    """Whatever stands before it in the book."""
-    qasid(*RENT, "--keep")
-    qasid(*RENT, "--keep")
-    second = qasid("activations", "--json").data[1]["activation"]["id"]
-    assert 0 == qasid("release", second).code
-    assert [second] != [one["activation"]["id"] for one in qasid("activations", "--json").data]
+# Wherever it comes.
+
+
+@attrs.define
+class Striking:
+    """A profiler that sends a signal at the n-th event in the command's own code."""
+
+    left: int
+
+    def __call__(self, frame: FrameType, event: str, argument: object) -> None:
+        if frame.f_globals.get("__name__", "").startswith(("qasid.cli", "contextlib")):
+            self.left -= 1
+            if self.left == 0:
+                interrupt()
+
+
+@pytest.mark.parametrize("nth", range(1, 620, 9))
+def test_a_signal_at_any_moment_leaves_nothing_rented(
+    qasid: Command, smsarab: Staged, nth: int
+) -> None:
+    """Of some 600 calls and returns each ninth is struck, one in each run."""
+    before = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # outside of the command's own handlers
+    sys.setprofile(Striking(left=nth))
+    ended = qasid(*RENT, "--timeout", "0")
+    sys.setprofile(None)
+    signal.signal(signal.SIGTERM, before)
+    assert ended.code in {EXIT_CODES[errors.WaitTimeout], 143}
+    assert set() == {*smsarab.states()} - {"CANCELLED"}

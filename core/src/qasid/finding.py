@@ -23,10 +23,22 @@ from qasid.errors import PluginError, ProviderNotFound
 from qasid.hookspecs import HOOKS
 from qasid.values import ProviderInfo
 
-__all__ = ["Claim", "emulator", "forget", "implemented", "installed", "provider", "providers_with"]
+__all__ = [
+    "Claim",
+    "command",
+    "emulator",
+    "forget",
+    "implemented",
+    "installed",
+    "provider",
+    "providers_with",
+]
 
 PROVIDERS: Final = "qasid.providers"
 EMULATORS: Final = "qasid.emulators"
+COMMANDS: Final = "qasid.commands"
+
+_KINDS: Final = {PROVIDERS: "provider", EMULATORS: "emulator", COMMANDS: "command"}
 
 _log = logging.getLogger("qasid")
 
@@ -115,6 +127,14 @@ def emulator(name: str) -> type[Emulator]:
     return found
 
 
+def command(name: str) -> Any:
+    """The click command that a distribution adds to `qasid`. Raises as `emulator` does."""
+    found = _load(COMMANDS, name)
+    fits = callable(getattr(found, "main", None))
+    _check(COMMANDS, name, None if fits else "the entry point must name a click command")
+    return found
+
+
 def _sole_claim(group: str, name: str) -> Claim:
     claims = installed(group).get(name, ())
     if not claims:
@@ -127,8 +147,8 @@ def _sole_claim(group: str, name: str) -> Claim:
 
 def _missing(group: str, name: str) -> str:
     known = ", ".join(installed(group)) or "none"
-    what = "provider" if group == PROVIDERS else "emulator"
-    return f"no {what} {name!r} is installed (there are: {known}); try: pip install qasid-{name}"
+    what = f"no {_KINDS[group]} {name!r} is installed (there are: {known})"
+    return f"{what}; try: pip install qasid-{name}"
 
 
 @functools.cache

@@ -49,15 +49,17 @@ def command(
 
     kind = finding.emulator(name)
     after = None if deliver_after is None else timedelta(seconds=deliver_after)
+    signals = Signals()
     with (
         contextlib.suppress(Interrupted),
-        Signals().heeded(),
+        signals.kept(),
         _served(kind(), port, after, text or DEFAULT_TEXT) as server,
     ):
         given = {"base_url": server.url, **kind.settings}
         data = {"url": server.url, "settings": given, "control": server.control_url}
         show(data, as_json=as_json, text=_words(name, server, given))
-        threading.Event().wait()
+        with signals.let_in():
+            threading.Event().wait()
 
 
 def _served(emulator: Emulator, port: int, after: timedelta | None, text: str) -> EmulatorServer:

@@ -81,14 +81,13 @@ def command(
     require_stdout()
     signals = Signals()
     with (
-        signals.heeded(),
+        signals.kept(),
         contextlib.closing(open_rentals()) as rentals,
         open_account(account, rentals=rentals) as opened,
-        signals.settled(),
     ):
         paying = opened.with_driver(signals.paying(opened.driver))
         activation = paying.acquire_number(service, country, max_price=max_price)
-        try:  # the signals are held here, and in `finally` again: none can come in between
+        try:  # signals are kept here and in `finally`: between the two they can only lead there
             with signals.let_in():
                 _announce(activation, timeout)
                 message = _awaited(opened, activation, sender, pattern, timeout)

@@ -12,11 +12,12 @@ from typing import Final
 import click
 from click.shell_completion import shell_complete
 
+from qasid import finding
 from qasid._version import VERSION
 from qasid.cli.exits import CLOSED_OUTPUT, exit_code
 from qasid.cli.output import say, tell_error
 from qasid.cli.signals import Interrupted
-from qasid.errors import QasidError
+from qasid.errors import PluginError, QasidError
 
 __all__ = ["group", "run", "unwritable"]
 
@@ -38,17 +39,40 @@ _COMMANDS: Final = (
 )
 
 
+#: Commands that other distributions of this project add.
+_ELSEWHERE: Final = {"contract": "qasid-contract", "new-provider": "qasid-contract"}
+
+
 class _Commands(click.Group):
-    """A module for each command, imported when it is asked for."""
+    """A module for each command, imported when it is asked for; and what other packages add."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
+        return sorted({*_COMMANDS, *finding.installed(finding.COMMANDS)})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _COMMANDS:
-            return None
-        found: click.Command = import_module(f"qasid.cli.{cmd_name}").command
+        found: click.Command | None = None
+        if cmd_name in _COMMANDS:
+            found = import_module(f"qasid.cli.{cmd_name}").command
+        elif cmd_name in finding.installed(finding.COMMANDS):
+            found = _added(cmd_name)
+        elif cmd_name in _ELSEWHERE:
+            ctx.fail(f"{cmd_name} is not installed; try: pip install {_ELSEWHERE[cmd_name]}")
         return found
+
+
+def _added(name: str) -> click.Command:
+    """A command of another distribution. A broken one says so when it is run, and not before."""
+    try:
+        added: click.Command = finding.command(name)
+    except PluginError as error:
+        problem = error
+
+        def fail() -> None:
+            raise problem
+
+        loose = {"ignore_unknown_options": True, "allow_extra_args": True}
+        added = click.Command(name, callback=fail, context_settings=loose, help="(is broken)")
+    return added
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

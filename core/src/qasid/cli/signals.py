@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: they end a command at once, but never between paying and writing down."""
+"""Ctrl-C and SIGTERM: they end a command while it waits, and never between paying and releasing."""
 
 from __future__ import annotations
 
@@ -26,61 +26,48 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Signals:
-    """Turns the first signal into `Interrupted`: at once or, while it holds, at `resume`.
+    """Keeps the first signal until it is let in, when it becomes `Interrupted`.
 
     Later ones change nothing: the command is ending, and nothing breaks into its tidying up.
     """
 
     def __init__(self) -> None:
-        self._holding = False
+        self._open = False
         self._first: int | None = None
 
     @contextlib.contextmanager
-    def heeded(self) -> Iterator[None]:
-        """Heed the signals that end a command within this block."""
+    def kept(self) -> Iterator[None]:
+        """Keep what comes within this block, at the longest until its end."""
         before = {number: signal.signal(number, self._heed) for number in _ending()}
         try:
             yield
         finally:
             for number, handler in before.items():
                 signal.signal(number, handler)
-
-    def _heed(self, number: int, frame: FrameType | None) -> None:
-        if self._first is not None:
-            return
-        self._first = number
-        if not self._holding:
-            raise Interrupted(number)
-
-    def hold(self) -> None:
-        """From now on, keep a signal for later."""
-        self._holding = True
-
-    def resume(self) -> None:
-        """Heed signals again, first of all one that was kept."""
-        self._holding = False
-        if self._first is not None:
-            raise Interrupted(self._first)
-
-    @contextlib.contextmanager
-    def settled(self) -> Iterator[None]:
-        """Whatever was held within this block, its end heeds."""
-        try:
-            yield
-        finally:
-            self.resume()
+            self._raise()
 
     @contextlib.contextmanager
     def let_in(self) -> Iterator[None]:
-        """Heed signals within this block, and hold them from its end on, however it ends."""
-        self.resume()
+        """Let a signal end this block at once, or not begin if one was kept."""
+        self._open = True
         try:
+            self._raise()
             yield
         finally:
-            self.hold()
+            self._open = False
+
+    def _heed(self, number: int, frame: FrameType | None) -> None:
+        if self._first is None:
+            self._first = number
+            if self._open:
+                self._raise()
+
+    def _raise(self) -> None:
+        if self._first is not None:
+            raise Interrupted(self._first)
 
     def paying(self, driver: SyncDriver) -> SyncDriver:
-        """The same driver, which holds signals from its first request that may cost something."""
+        """The same driver, which lets signals in while it waits, unless something may be paid."""
         both = _Paying(driver.transport, driver.clock, self)
         return attrs.evolve(driver, transport=both, clock=both)
 
@@ -99,23 +86,28 @@ class _Paying:
     transport: Transport
     clock: Clock
     signals: Signals
-    _refused: bool = False
+    _paid: bool = False
 
     def send(self, request: Request) -> Response:
-        if not request.safe:
-            self.signals.hold()
+        if request.safe:
+            with self._window():
+                return self.transport.send(request)
+        before, self._paid = self._paid, True
         try:
             response = self.transport.send(request)
         except ConnectFailed:
-            self._refused = True
+            self._paid = before
             raise
-        self._refused = response.status == 429
+        if response.status == 429:  # not performed: there may be a long wait, and another try
+            self._paid = before
         return response
 
     def sleep(self, seconds: float) -> None:
-        if self._refused:  # nothing was performed, and the wait before the next try may be long
-            self.signals.resume()
-        self.clock.sleep(seconds)
+        with self._window():
+            self.clock.sleep(seconds)
+
+    def _window(self) -> contextlib.AbstractContextManager[None]:
+        return contextlib.nullcontext() if self._paid else self.signals.let_in()
 
     def now(self) -> datetime:
         return self.clock.now()
