@@ -76,6 +76,11 @@ def _data(status: int, data: object) -> _Reply:
     return status, {"success": True, "data": data}
 
 
+def _number(value: Decimal) -> int | float:
+    """As a JSON number: 0.5, and a whole one exactly, however long."""
+    return int(value) if value == int(value) else float(value)
+
+
 def _moment(at: datetime) -> str:
     return at.strftime("%Y-%m-%dT%H:%M:%SZ")
 
@@ -205,7 +210,7 @@ class SMSArabEmulator:
     def _write(self, reply: _Reply, headers: Sequence[tuple[str, str]] = ()) -> Response:
         status, body = reply
         indent = 2 if self.raw_samples else None
-        text = json.dumps(body, ensure_ascii=False, indent=indent, default=float)  # Decimal: 0.5
+        text = json.dumps(body, ensure_ascii=False, indent=indent, default=_number)
         text = _with_comments(text) if self.raw_samples else text
         return Response(
             status=status, headers=(_JSON, *headers), body=text.encode(), received_at=self._now()
