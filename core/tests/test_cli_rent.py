@@ -514,7 +514,7 @@ REFUSALS: Final = {
 def test_a_signal_ends_the_wait_after_a_refusal(answer: Response | errors.ProviderError) -> None:
     """As nothing was performed, there is nothing to wait for."""
     signals, clock = Signals(), Still(meanwhile=interrupt)
-    driver = signals.paying(SyncDriver(Scripted(answer), clock))
+    driver = signals.attentive(SyncDriver(Scripted(answer), clock), paying=True)
     with pytest.raises(Interrupted), signals.kept():
         driver.run(order_and_sleep("POST"))
     assert [60] == clock.slept
@@ -524,7 +524,7 @@ def test_a_signal_ends_the_wait_after_a_refusal(answer: Response | errors.Provid
 def test_a_signal_that_was_kept_lets_no_wait_begin(answer: Response | errors.ProviderError) -> None:
     """It came while the refusal was on its way."""
     signals, clock = Signals(), Still(meanwhile=interrupt)
-    driver = signals.paying(SyncDriver(Scripted(answer), clock))
+    driver = signals.attentive(SyncDriver(Scripted(answer), clock), paying=True)
     with pytest.raises(Interrupted), signals.kept():  # noqa: PT012, it comes from either line
         interrupt()
         driver.run(order_and_sleep("POST"))
@@ -534,7 +534,7 @@ def test_a_signal_that_was_kept_lets_no_wait_begin(answer: Response | errors.Pro
 def test_a_signal_is_kept_through_a_wait_after_an_answer() -> None:
     """A flow of several requests may have rented something by the first."""
     signals, clock, ends = Signals(), Still(meanwhile=interrupt), []
-    driver = signals.paying(SyncDriver(Scripted(DONE), clock))
+    driver = signals.attentive(SyncDriver(Scripted(DONE), clock), paying=True)
     with pytest.raises(Interrupted), signals.kept():
         ends.append(driver.run(order_and_sleep("POST")))
     assert ["slept"] == ends
@@ -543,9 +543,18 @@ def test_a_signal_is_kept_through_a_wait_after_an_answer() -> None:
 def test_a_wait_after_a_request_that_costs_nothing_can_be_ended() -> None:
     """As for a provider's limits."""
     signals, clock, ends = Signals(), Still(meanwhile=interrupt), []
-    driver = signals.paying(SyncDriver(Scripted(DONE), clock))
+    driver = signals.attentive(SyncDriver(Scripted(DONE), clock), paying=True)
     with pytest.raises(Interrupted), signals.kept():
         ends.append(driver.run(order_and_sleep("GET")))
+    assert [] == ends
+
+
+def test_where_nothing_is_paid_every_wait_can_be_ended() -> None:
+    """Whatever the method of the requests is."""
+    signals, clock, ends = Signals(), Still(meanwhile=interrupt), []
+    driver = signals.attentive(SyncDriver(Scripted(DONE), clock))
+    with pytest.raises(Interrupted), signals.kept():
+        ends.append(driver.run(order_and_sleep("POST")))
     assert [] == ends
 
 
@@ -566,10 +575,17 @@ def test_the_handlers_are_given_back() -> None:
     assert before is signal.getsignal(signal.SIGTERM)
 
 
-def test_a_paying_driver_is_the_driver_otherwise() -> None:
+def test_a_failure_comes_through() -> None:
+    """Though another thread meets it."""
+    driver = Signals().attentive(SyncDriver(Scripted(errors.NoAnswer("cut")), Still(interrupt)))
+    with pytest.raises(errors.NoAnswer):
+        driver.run(order_and_sleep("GET"))
+
+
+def test_an_attentive_driver_is_the_driver_otherwise() -> None:
     """Its clock tells the same time, and closing it closes the same connections."""
     transport, clock = Scripted(DONE), Still(meanwhile=interrupt)
-    driver = Signals().paying(SyncDriver(transport, clock))
+    driver = Signals().attentive(SyncDriver(transport, clock))
     assert (clock.now(), 7.0) == (driver.clock.now(), driver.clock.tick())
     driver.close()
     assert transport.closed

@@ -85,14 +85,15 @@ def command(
         contextlib.closing(open_rentals()) as rentals,
         open_account(account, rentals=rentals) as opened,
     ):
-        paying = opened.with_driver(signals.paying(opened.driver))
+        paying = opened.with_driver(signals.attentive(opened.driver, paying=True))
         activation = paying.acquire_number(service, country, max_price=max_price)
-        try:  # signals are kept here and in `finally`: between the two they can only lead there
+        try:
             with signals.let_in():
                 _announce(activation, timeout)
-                message = _awaited(opened, activation, sender, pattern, timeout)
-                _report(activation, message, as_json)
-        finally:
+            waiting = opened.with_driver(signals.attentive(opened.driver))
+            message = _awaited(waiting, activation, sender, pattern, timeout)
+            _report(activation, message, as_json)
+        finally:  # no signal comes between the two: it is let in by what waits alone
             _end(opened, activation, keep)
 
 

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from datetime import datetime
 from types import FrameType
 
@@ -66,9 +68,13 @@ class Signals:
         if self._first is not None:
             raise Interrupted(self._first)
 
-    def paying(self, driver: SyncDriver) -> SyncDriver:
-        """The same driver, which lets signals in while it waits, unless something may be paid."""
-        both = _Paying(driver.transport, driver.clock, self)
+    def attentive(self, driver: SyncDriver, *, paying: bool = False) -> SyncDriver:
+        """The same driver, which lets signals in while it waits and nowhere else.
+
+        With `paying`, its requests may cost something: after one that is not safe nothing is let
+        in, until it is known to have been refused.
+        """
+        both = _Attentive(driver.transport, driver.clock, self, paying)
         return attrs.evolve(driver, transport=both, clock=both)
 
 
@@ -80,18 +86,23 @@ def _ending() -> set[signal.Signals]:
 
 
 @attrs.define
-class _Paying:
-    """Transport and clock of a driver whose requests may cost something."""
+class _Attentive:
+    """Transport and clock of a driver."""
 
     transport: Transport
     clock: Clock
     signals: Signals
+    paying: bool
     _paid: bool = False
 
     def send(self, request: Request) -> Response:
-        if request.safe:
-            with self._window():
-                return self.transport.send(request)
+        if self.paying and not request.safe:
+            return self._pay(request)
+        reply = _asked(self.transport, request)
+        with self._window():
+            return reply.result()
+
+    def _pay(self, request: Request) -> Response:
         before, self._paid = self._paid, True
         try:
             response = self.transport.send(request)
@@ -117,3 +128,21 @@ class _Paying:
 
     def close(self) -> None:
         self.transport.close()
+
+
+def _asked(transport: Transport, request: Request) -> Future[Response]:
+    """The reply to come. Another thread waits for it, as no signal breaks into that.
+
+    Were it this thread, a signal might leave a lock of the HTTP library taken for ever, and the
+    number could not be released.
+    """
+    reply: Future[Response] = Future()
+    threading.Thread(target=_carry, args=(transport, request, reply), daemon=True).start()
+    return reply
+
+
+def _carry(transport: Transport, request: Request, reply: Future[Response]) -> None:
+    try:
+        reply.set_result(transport.send(request))
+    except Exception as error:
+        reply.set_exception(error)
