@@ -27,6 +27,8 @@ WORKSPACE: Final = nox.project.load_toml("pyproject.toml")
 PYTHONS: Final = nox.project.python_versions(nox.project.load_toml("core/pyproject.toml"))
 DIST: Final = Path("dist")
 LICENSE: Final = Path("LICENSE")
+REPORTS: Final = Path("docs/reports")
+MUTANTS: Final = "contract_tests/tests/test_mutants.py"
 PYTHON_CODE: Final = (
     "core",
     "plugins",
@@ -112,11 +114,10 @@ def licence(archive: Path) -> bytes | None:
     """The licence's text in a wheel or sdist, or None where it has none."""
     if archive.suffix == ".whl":
         with zipfile.ZipFile(archive) as wheel:
-            return next(
-                (wheel.read(name) for name in wheel.namelist() if name.endswith("/LICENSE")), None
-            )
+            own = [name for name in wheel.namelist() if name.endswith("/licenses/LICENSE")]
+            return wheel.read(own[0]) if own else None
     with tarfile.open(archive) as sdist:
-        member = next((m for m in sdist if m.name.endswith("/LICENSE")), None)
+        member = next((m for m in sdist if m.name.split("/")[1:] == ["LICENSE"]), None)
         file = member and sdist.extractfile(member)
         return file.read() if file else None
 
@@ -140,6 +141,8 @@ def build(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests on each supported Python that is here; the core's must cover it wholly.
 
+    The mutants of the contract's rules take minutes: the session `contract` runs them, once.
+
     Arguments after `--` go to pytest, and coverage is then not asked for.
     """
     install(session, *group("tests"))
@@ -147,9 +150,9 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", *session.posargs)
         return
     measured = {"COVERAGE_FILE": str(Path(session.create_tmp(), "coverage").resolve())}
-    session.run("coverage", "run", "-m", "pytest", "core/tests", env=measured)
-    others = ("plugins", "contract_tests/tests", "docs", "README.md", "core/README.md")
-    session.run("pytest", *[path for path in others if Path(path).exists()])
+    session.run("coverage", "run", "--source=qasid", "-m", "pytest", "core/tests", env=measured)
+    session.run("pytest", "plugins", "docs", "README.md", "core/README.md")
+    session.run("pytest", "contract_tests/tests", f"--ignore={MUTANTS}")
     session.run("coverage", "report", "--fail-under=100", env=measured)
 
 
@@ -158,6 +161,43 @@ def demo(session: nox.Session) -> None:
     """Run the demonstration: no account, no network."""
     session.install(*wheels("qasid", "qasid_smsarab", "qasid_sandbox", extras="[async]"))
     session.run("python", "examples/demo.py", *session.posargs)
+
+
+@nox.session(requires=["build"])
+def contract(session: nox.Session) -> None:
+    """Prove the rules by their mutants and, from their wheels, our providers by the rules.
+
+    The reports in docs/ must be those of this run; with `-- --write` they are written there.
+    """
+    install(session, *group("tests"))
+    session.run("pytest", MUTANTS)
+    stale = [name for name in providers() if not proven(session, name)]
+    if stale:
+        session.error(f"stale: {', '.join(stale)}; run: nox -s contract -- --write")
+
+
+def providers() -> list[str]:
+    """The names of our own providers."""
+    return sorted(path.parent.name for path in Path("plugins").glob("*/pyproject.toml"))
+
+
+def proven(session: nox.Session, name: str) -> bool:
+    """Run the contract; whether the report in docs/ is the same, which `--write` sees to."""
+    fresh, kept = Path(session.create_tmp(), f"{name}.json"), REPORTS / f"{name}.json"
+    session.run("qasid", "contract", name, "--report", str(fresh))
+    if "--write" in session.posargs:
+        REPORTS.mkdir(exist_ok=True)
+        shutil.copy(fresh, kept)
+    return kept.exists() and kept.read_bytes() == fresh.read_bytes()
+
+
+@nox.session(requires=["build"])
+def third_party(session: nox.Session) -> None:
+    """Write a provider as a stranger would, and break it in seven ways: the contract finds each."""
+    ours = wheels("qasid", "qasid_contract", extras="[async]")
+    session.install(*group("build"), "pip>=23.1", *ours)
+    session.install("--force-reinstall", "--no-deps", *wheels("qasid", "qasid_contract"))
+    session.run("python", "examples/third_party.py", env={"PYTHONPATH": "docs"})
 
 
 @nox.session
@@ -175,7 +215,9 @@ def types(session: nox.Session) -> None:
     install(session, *group("types"))
     sources = [str(path) for package in packages() for path in package.glob("src")]
     code = [path for path in PYTHON_CODE if Path(path).is_file() or any(Path(path).rglob("*.py"))]
-    session.run("mypy", *code, env={"MYPYPATH": os.pathsep.join([*sources, "docs"])})
+    session.run(
+        "mypy", *code, env={"MYPYPATH": os.pathsep.join([*sources, "docs", "contract_tests/tests"])}
+    )
 
 
 @nox.session(requires=["build"])

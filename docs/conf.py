@@ -13,6 +13,7 @@ from qasid import errors, hookspecs  # noqa: E402
 from qasid._version import VERSION  # noqa: E402
 from qasid.cli.exits import EXIT_CODES  # noqa: E402
 from qasid.cli.running import group  # noqa: E402
+from qasid_contract.rulebook import FAMILIES, all_rules  # noqa: E402
 
 project = "Qasid"
 author = "The Qasid authors"
@@ -40,4 +41,5 @@ nitpick_ignore_regex = [
 PAGES = HERE / "_generated"
 generation.write(PAGES / "errors.md", generation.error_page(errors.QasidError, EXIT_CODES))
 generation.write(PAGES / "cli.md", generation.command_page(group, "qasid"))
+generation.write(PAGES / "rules.md", generation.rule_page(all_rules(), FAMILIES))
 generation.write(PAGES / "hooks.md", generation.hook_page(hookspecs.HOOKS, vars(hookspecs)))

@@ -1,4 +1,4 @@
-"""The pages that are written from the code: the errors, the command line, the hooks."""
+"""The pages that are written from the code: errors, command line, hooks, rules of the contract."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ __all__ = [
     "marked",
     "matrix",
     "option_table",
+    "rule_page",
     "write",
 ]
 
@@ -162,21 +163,44 @@ def marked(text: str, name: str, content: str) -> str:
     return f"{before}{start}\n{content}\n\n{end}{after}"
 
 
-def matrix(providers: Mapping[str, Any], hooks: Sequence[str]) -> str:
-    """What each provider can do, from its name and `ProviderInfo`: a table, and notes below it."""
-    support = {
-        name: {hook: info.supports(hook) for hook in hooks} for name, info in providers.items()
-    }
-    rows = [
-        [f"`{h}`", *(MARKS.get(s[h].level.value, "-") for s in support.values())] for h in hooks
-    ]
+def matrix(reports: Mapping[str, Any], hooks: Sequence[str]) -> str:
+    """What each provider can do, from the contract's report on it: a table, and notes below it."""
+    support = {name: report["provider"]["support"] for name, report in reports.items()}
+    proven = [f"contract {report['contract']}: {report['verdict']}" for report in reports.values()]
+    rows = [[f"`{h}`", *(MARKS.get(s[h]["level"], "-") for s in support.values())] for h in hooks]
     notes = [
-        f"- `{name}`, `{hook}`: {said.note}"
+        f"- `{name}`, `{hook}`: {said['note']}"
         for name, hooks_of in support.items()
         for hook, said in hooks_of.items()
-        if said.note
+        if said["note"]
     ]
+    rows.append(["proven", *proven])
     return "\n".join([table(("", *support), rows), *([""] if notes else []), *notes])
+
+
+def rule_page(rules: Sequence[Any], families: Mapping[str, str]) -> str:
+    """Every rule of the contract, family by family."""
+    sections = [_family(key, name, rules) for key, name in families.items()]
+    return "\n\n".join(["# The rules", *sections]) + "\n"
+
+
+def _family(key: str, name: str, rules: Sequence[Any]) -> str:
+    return "\n\n".join([f"## {name}", *(_rule(rule) for rule in rules if rule.family == key)])
+
+
+def _rule(rule: Any) -> str:
+    needs = ", ".join(f"`{hook}`" for hook in sorted(rule.needs))
+    either = " or ".join(f"`{hook}`" for hook in sorted(rule.any_of))
+    facts = [
+        f"since {rule.since}",
+        f"runs {' and '.join(path.value for path in rule.paths)}",
+        *([f"needs {needs}"] if needs else []),
+        *([f"needs {either}"] if either else []),
+        *(["many examples"] if rule.examples else []),
+        *([rule.level.value] if rule.level.value != "core" else []),
+    ]
+    promise, trouble = markdown(rule.promise), markdown(rule.troubleshooting)
+    return f"### {rule.id}\n\n{promise}\n\n*{'; '.join(facts)}.*\n\nWhen it is red: {trouble}"
 
 
 def option_table(options: type[Any]) -> str:
