@@ -151,7 +151,9 @@ def tests(session: nox.Session) -> None:
         return
     measured = {"COVERAGE_FILE": str(Path(session.create_tmp(), "coverage").resolve())}
     session.run("coverage", "run", "--source=qasid", "-m", "pytest", "core/tests", env=measured)
-    session.run("pytest", "plugins", "docs", "README.md", "core/README.md")
+    session.run(
+        "pytest", "plugins", "docs", "README.md", "core/README.md", "contract_tests/README.md"
+    )
     session.run("pytest", "contract_tests/tests", f"--ignore={MUTANTS}")
     session.run("coverage", "report", "--fail-under=100", env=measured)
 

@@ -77,6 +77,7 @@ class Project:
 
     def __attrs_post_init__(self) -> None:
         self.write("generous.py", GENEROUS)
+        self.write("pytest.ini", "[pytest]\n")  # or it would be part of a project around it
 
     def write(self, name: str, text: str, head: str = "") -> None:
         """Write a file."""

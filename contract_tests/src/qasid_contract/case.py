@@ -17,6 +17,7 @@ from qasid.drivers.virtual import VirtualClock
 from qasid.effects import Request, Response
 from qasid.emulation import Emulator
 from qasid.finding import implemented
+from qasid.hookspecs import HOOKS
 from qasid.operations import Operations
 from qasid.serving import HttpServer
 from qasid.settings import Options, Resolved
@@ -289,15 +290,5 @@ class Case:
         self.clock.sleep(by.total_seconds())
 
 
-HOOKS_THAT_ASK: Final = (
-    "authenticate",
-    "balance",
-    "offers",
-    "acquire_number",
-    "fetch_sms",
-    "release",
-    "send",
-    "otp",
-    "verify_otp",
-    "delivery_status",
-)
+#: The hooks that send requests.
+HOOKS_THAT_ASK: Final = tuple(hook for hook in HOOKS if hook != "parse_webhook")

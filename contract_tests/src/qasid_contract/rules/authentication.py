@@ -14,14 +14,14 @@ import attrs
 from qasid.effects import Request
 from qasid.errors import AuthenticationFailed, Outcome, ProviderError
 from qasid.fields import is_secret
-from qasid_contract.case import Case
+from qasid_contract.case import HOOKS_THAT_ASK, Case
 from qasid_contract.refusals import refusal
 from qasid_contract.rulebook import rule
 
 _THREADS: Final = 20
 
 
-@rule("AUTH-1")
+@rule("AUTH-1", any_of=HOOKS_THAT_ASK)
 def wrong_secrets_do_not_get_in(case: Case) -> None:
     """The settings get in; with any secret changed it is `AuthenticationFailed`, not performed.
 
