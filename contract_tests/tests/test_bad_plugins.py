@@ -12,10 +12,12 @@ import pytest
 from mutation import contract, mutant
 
 from qasid import errors
-from qasid.effects import Flow, Request
-from qasid.hookspecs import hookimpl
-from qasid.values import Credential, Money, OtpOrder, OtpTicket, Support
+from qasid.effects import Flow, Request, Response
+from qasid.hookspecs import HOOKS, hookimpl
+from qasid.reading import take
+from qasid.values import Credential, Money, Offer, OtpOrder, OtpTicket, Support
 from qasid_contract.reference import INFO, Reference
+from qasid_contract.reference_emulator import ReferenceEmulator
 from qasid_contract.rulebook import Path, all_rules
 from qasid_contract.running import Status, run
 
@@ -84,6 +86,34 @@ def settling(self: Any, order: OtpOrder, credential: Credential) -> Flow[OtpTick
 def careless(self: Any, credential: Credential) -> Flow[Money]:
     data = (yield self._request("GET", "/balance", credential)).json()
     return Money(data["amount"], data["currency"])
+
+
+@hookimpl
+def endless(self: Any, credential: Credential) -> Flow[Money]:
+    while True:
+        yield self._request("GET", "/balance", credential)
+
+
+def taken_as_it_comes(self: Any, item: Any) -> Offer:
+    price = self._money(take(item, "price", dict))
+    service, country = take(item, "service", str), take(item, "country", str)
+    return Offer(service=service, country=country, price=price, stock=item.get("stock"))
+
+
+def refused_otherwise(self: Any, code: str, response: Response) -> errors.ProviderError:
+    refusal: errors.ProviderError = Reference._refusal(self, code, response)
+    return errors.InvalidRequest("sold out") if code == "no_numbers" else refusal
+
+
+def thawed() -> type:
+    """A provider that can be changed."""
+    return attrs.define(eq=False, kw_only=True)(
+        type("Thawed", (Reference,), {"__module__": Reference.__module__, "__setattr__": _set})
+    )
+
+
+def _set(self: Any, name: str, value: Any) -> None:
+    object.__setattr__(self, name, value)
 
 
 BAD: Final[dict[str, tuple[Callable[[], type], str, str, str]]] = {
@@ -155,6 +185,38 @@ BAD: Final[dict[str, tuple[Callable[[], type], str, str, str]]] = {
         lambda: mutant(Reference, otp=settling),
         *("PURE-6", "otp changes the OtpOrder", "Make a new one with `attrs.evolve`"),
     ),
+    "setting the environment": (
+        lambda: balance(lambda self: os.environ.update(QASID_ASKED="1")),
+        *("PURE-5", "balance reads QASID_ASKED", "a provider's fields are its settings"),
+    ),
+    "reading all of the environment": (
+        lambda: balance(lambda self: [*os.environ] and None),
+        *("PURE-5", "balance reads all of it", "The core fills it from arguments"),
+    ),
+    "reading a file": (
+        lambda: balance(lambda self: open(os.devnull).close()),  # noqa: PTH123, that is the mistake
+        *("PURE-3", "balance: open", "Read what stands in a file when the module is imported"),
+    ),
+    "without an end": (
+        lambda: mutant(Reference, balance=endless),
+        *("PURE-1", "a flow of more than 100 requests", "waiting and trying again are the core's"),
+    ),
+    "without an end, asked by an example": (
+        lambda: mutant(Reference, balance=endless),
+        *("WIRE-2", "a flow of more than 100 requests", ""),
+    ),
+    "not frozen": (
+        thawed,
+        *("DEC-7", "it is not frozen", "`@attrs.frozen(eq=False, kw_only=True)`"),
+    ),
+    "another error": (
+        lambda: mutant(Reference, _refusal=refused_otherwise),
+        *("NUM-5", "NoNumbersAvailable was due, and not InvalidRequest: sold out", "the order was"),
+    ),
+    "of a wrong type": (
+        lambda: mutant(Reference, _offer=taken_as_it_comes),
+        *("FAIL-6", "of a wrong type: Offer.", "the plugin took a member without looking"),
+    ),
     "raising KeyError": (
         lambda: mutant(Reference, balance=careless),
         *("FAIL-6", "the plugin's own KeyError", "Take it with `qasid.reading.take`"),
@@ -170,4 +232,27 @@ def test_a_mistake_is_named_with_what_to_do(name: str) -> None:
     result = run(contract(make()), rule, Path.PLUGGED)
     assert Status.FAILED is result.status
     assert words in result.words
-    assert remedy in rule.troubleshooting
+    assert remedy in f"{rule.promise} {rule.troubleshooting}"
+
+
+def test_an_emulator_without_a_refusal_is_named() -> None:
+    """What should have been refused, and was not, is told in words."""
+    sold = mutant(ReferenceEmulator, stock=lambda self, service, country, count: None)
+    (rule,) = [rule for rule in all_rules() if rule.id == "NUM-5"]
+    result = run(contract(emulator=sold), rule, Path.PLUGGED)
+    assert "NoNumbersAvailable was due, and nothing was raised" in result.words
+
+
+def test_a_token_that_nobody_wants_is_named() -> None:
+    """A login that no hook uses is a mistake, and is told in words."""
+    hooks = {name: None for name in HOOKS if name not in {"authenticate", "balance"}}
+
+    @hookimpl
+    def balance_by_itself(self: Any) -> Flow[Money]:
+        credential = yield from Reference.authenticate(self)
+        return (yield from Reference.balance(self, credential))
+
+    (rule,) = [rule for rule in all_rules() if rule.id == "AUTH-2"]
+    lonely = contract(mutant(Reference, balance=balance_by_itself, **hooks))
+    result = run(lonely, rule, Path.PLUGGED)
+    assert "no hook names an argument `credential`: what is the token for?" in result.words
