@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import attrs
@@ -15,7 +15,16 @@ from qasid import errors
 from qasid.effects import Flow, Request, Response
 from qasid.hookspecs import HOOKS, hookimpl
 from qasid.reading import take
-from qasid.values import Credential, Money, Offer, OtpOrder, OtpTicket, Support
+from qasid.values import (
+    Credential,
+    Money,
+    Offer,
+    OtpOrder,
+    OtpTicket,
+    Receipt,
+    Support,
+    TextMessage,
+)
 from qasid_contract.reference import INFO, Reference
 from qasid_contract.reference_emulator import ReferenceEmulator
 from qasid_contract.rulebook import Path, all_rules
@@ -92,6 +101,12 @@ def careless(self: Any, credential: Credential) -> Flow[Money]:
 def endless(self: Any, credential: Credential) -> Flow[Money]:
     while True:
         yield self._request("GET", "/balance", credential)
+
+
+@hookimpl
+def refusing(self: Any, messages: Sequence[TextMessage]) -> Flow[Sequence[Receipt]]:
+    return [Receipt(to=m.to, error=errors.InvalidRecipient("not a mobile")) for m in messages]
+    yield
 
 
 def taken_as_it_comes(self: Any, item: Any) -> Offer:
@@ -212,6 +227,10 @@ BAD: Final[dict[str, tuple[Callable[[], type], str, str, str]]] = {
     "another error": (
         lambda: mutant(Reference, _refusal=refused_otherwise),
         *("NUM-5", "NoNumbersAvailable was due, and not InvalidRequest: sold out", "the order was"),
+    ),
+    "refusing everybody": (
+        lambda: mutant(Reference, send=refusing),
+        *("SEND-1", "InvalidRecipient('not a mobile')", "give the contract a `sample_message`"),
     ),
     "of a wrong type": (
         lambda: mutant(Reference, _offer=taken_as_it_comes),

@@ -161,6 +161,8 @@ VARIETIES: Final[Mapping[str, type[ProviderContract]]] = {
     "texts only": contract(
         with_only("authenticate", "send", send=texts_alone), recipient="+966500001234"
     ),
+    "an inbox only": contract(with_only("authenticate", "fetch_sms")),
+    "codes that nobody verifies": contract(with_only("authenticate", "otp")),
     "codes only": contract(with_only("authenticate", "otp", "verify_otp")),
     "its own codes": contract(mutant(Reference, otp=its_own_codes_alone)),
     "given codes": contract(mutant(Reference, otp=given_codes_alone)),
