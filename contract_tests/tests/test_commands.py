@@ -151,6 +151,13 @@ def test_a_name_that_is_not_installed_is_refused(project: Project) -> None:
         assert words in ended.out
 
 
+def test_nothing_is_left_behind(project: Project) -> None:
+    """The folder where it is run holds the report, and nothing else that is new."""
+    before = {*project.folder.iterdir()}
+    project.qasid("sandbox", "-k", "OTP-5")  # a rule with examples
+    assert {project.folder / "report.json"} == {*project.folder.iterdir()} - before
+
+
 # How it is called.
 
 

@@ -97,9 +97,11 @@ def _proven(
         settings.touch()
         words = [*_ALONE, "-c", str(settings), *chosen, *target, *more]
         command = [sys.executable, *words, "--pyargs", "qasid_contract.suite", *options]
-        return subprocess.call(command, env=_environment())  # noqa: S603
+        return subprocess.call(command, env=_environment(empty))  # noqa: S603
 
 
-def _environment() -> dict[str, str]:
+def _environment(folder: str) -> dict[str, str]:
+    """Nothing of pytest's is inherited, and Hypothesis leaves its folder there, not here."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
-    return {**kept, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    alone = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "HYPOTHESIS_STORAGE_DIRECTORY": folder}
+    return {**kept, **alone}
