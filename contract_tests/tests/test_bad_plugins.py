@@ -79,8 +79,7 @@ def a_wrapper(self: Any, credential: Credential) -> Any:
 def leaking(self: Any, credential: Credential) -> Flow[Money]:
     response = yield self._request("GET", "/balance", credential)
     if not response.ok:
-        # From the text itself the core would take it out.
-        raise errors.PermissionDenied("it does not get in", code=f"key={self.api_key}")
+        raise errors.PermissionDenied(f"{self.api_key} does not get in")
     told: Money = self._money(self._read(response))
     return told
 
@@ -192,7 +191,7 @@ BAD: Final[dict[str, tuple[Callable[[], type], str, str, str]]] = {
         lambda: mutant(Reference, balance=leaking),
         *(
             "SEC-3",
-            "balance: the text of PermissionDenied tells too much",
+            "balance: the plugin's own PermissionDenied tells too much",
             "never put a reply's body or its free text, or a value that you were",
         ),
     ),

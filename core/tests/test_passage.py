@@ -293,7 +293,13 @@ def test_a_hook_that_fails_before_its_flow_is_judged_too(opened: Any) -> None:
 def shown(error: BaseException) -> str:
     """All that a log or an error tracker would show of an error."""
     behind = [error.__cause__, error.__context__]
-    told = [str(error), repr(error), *traceback.format_exception(error), *map(repr, behind)]
+    told = [
+        str(error),
+        repr(error),
+        repr(vars(error)),
+        *traceback.format_exception(error),
+        *map(repr, behind),
+    ]
     response = getattr(error, "response", None)
     return "\n".join([*told, repr(response and (response.headers, response.body))])
 
@@ -307,7 +313,8 @@ class Talkative(Guarded):
         try:
             return Money.parse(credential.token)
         except ValueError as found:
-            error = InvalidRequest(f"{self.api_key}, {credential.token}", response=response)
+            told = f"{self.api_key}, {credential.token}"
+            error = InvalidRequest(told, code=f"key={self.api_key}", response=response)
             error.add_note(f"the token was {credential.token}")
             raise error from KeyError(credential.token, found)
 
@@ -323,6 +330,7 @@ def test_secrets_are_taken_out_of_all_that_an_error_shows(opened: Any) -> None:
     assert KEY not in told
     assert "TOKEN-1" not in told
     assert "[secret], [secret]" == str(caught.value)
+    assert "key=[secret]" == caught.value.code
     assert ["the token was [secret]"] == caught.value.__notes__
     assert b'{"key": "[secret]", "token": "[secret]"}' == getattr(caught.value.response, "body", 0)
     assert "/?k=[secret]" == (caught.value.response or reply()).header("Location")

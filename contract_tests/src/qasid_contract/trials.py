@@ -12,7 +12,7 @@ from qasid.hookspecs import HOOKS, hookimpl
 from qasid_contract.case import Case
 from qasid_contract.faults import Fault
 
-__all__ = ["Trial", "trials", "tried"]
+__all__ = ["Trial", "Watch", "trials", "tried", "words_of"]
 
 
 @attrs.frozen(kw_only=True)
@@ -66,7 +66,7 @@ def trials(
 
 def tried(case: Case, hook: str, fault: Fault) -> Trial:
     """Call a hook with its first request, and every later one, failing."""
-    watch = _Watch()
+    watch = Watch()
     ready = case.prepared(hook, case.account_of(case.provider(**case.settings()), watch))
     before = _entries(case)
     if fault.error is ConnectFailed:
@@ -95,27 +95,42 @@ def _called(ready: Callable[[], Any]) -> tuple[Any, Exception | None]:
         return None, error
 
 
-class _Watch:
-    """A plugin around every hook, which sees what the core would make a `ProtocolError` of."""
+class Watch:
+    """A plugin around every hook, which hears a provider's errors before the core mends them.
+
+    `seen` are mistakes that the core makes a `ProtocolError` of. `said` is the kind and all words
+    of each error of the tree, from which the core will take the secrets that it knows.
+    """
 
     def __init__(self) -> None:
         self.seen: list[str] = []
+        self.said: list[tuple[str, str]] = []
 
     def noted(self, flow: Generator[Any, Any, Any]) -> Generator[Any, Any, Any]:
         """The same flow."""
         try:
             return (yield from flow)
-        except QasidError:
+        except QasidError as error:
+            self.said.append((type(error).__name__, words_of(error)))
             raise
         except Exception as error:
             self.seen.append(f"the plugin's own {type(error).__name__}")
             raise
 
 
-def _around(self: _Watch) -> Generator[None, Any, Any]:
+def words_of(error: BaseException | None) -> str:
+    """All that an error and those behind it say, but for their replies."""
+    if error is None:
+        return ""
+    own = [str(error), repr(error), *getattr(error, "__notes__", ())]
+    own += [str(value) for name, value in vars(error).items() if name != "response"]
+    return " ".join([*own, words_of(error.__cause__), words_of(error.__context__)])
+
+
+def _around(self: Watch) -> Generator[None, Any, Any]:
     flow = yield
     return self.noted(flow) if isinstance(flow, Generator) else flow
 
 
 for _hook in HOOKS:
-    setattr(_Watch, _hook, hookimpl(wrapper=True)(_around))
+    setattr(Watch, _hook, hookimpl(wrapper=True)(_around))

@@ -22,6 +22,7 @@ from qasid.fields import is_secret
 from qasid_contract.case import CODE_TEXT, TEXT, Case
 from qasid_contract.faults import NO_ANSWER, Fault
 from qasid_contract.rulebook import rule
+from qasid_contract.trials import Watch, words_of
 
 _CODES: Final = ("471108", "٤٧١١٠٨")  # of CODE_TEXT
 _ELSEWHERE: Final = "https://elsewhere.example/below/here"
@@ -62,10 +63,10 @@ def _told(words: Iterable[str], text: str) -> bool:
     return any(re.search(rf"(?<!\d){re.escape(word)}(?!\d)", text) for word in words)
 
 
-def _calls(case: Case) -> Iterator[tuple[str, Account, Callable[[], Any]]]:
+def _calls(case: Case, *wrappers: object) -> Iterator[tuple[str, Account, Callable[[], Any]]]:
     """Each hook, ready to be called, on an account of its own."""
     for hook in case.asking_hooks():
-        account = case.account()
+        account = case.account_of(case.provider(**case.settings()), *wrappers)
         yield hook, account, case.prepared(hook, account)
 
 
@@ -165,21 +166,28 @@ def errors_are_silent_on_secrets(case: Case) -> None:
     into an error's words; say which field is wrong instead. Its `response` may be the reply: the
     core takes the account's secrets out of that, but only those that are settings or credentials.
     """
-    for hook, account, call in _calls(case):
+    watch = Watch()
+    for hook, account, call in _calls(case, watch):
         keys = _keys(case, account)
         words = [*keys, *_contents(case)]
         for fault in _failures(case, words):
             with case.failing(fault):
-                _check(hook, call, keys, [*words, *_contents(case)])
-    calls, wrong = case.bare_calls(case.account(**_wrong(case))), [*_wrong(case).values()]
+                _check(hook, call, keys, [*words, *_contents(case)], watch)
+    stranger = case.provider(**{**case.settings(), **_wrong(case)})
+    calls, wrong = case.bare_calls(case.account_of(stranger, watch)), [*_wrong(case).values()]
     for hook in case.asking_hooks():
-        _check(hook, calls[hook], wrong, wrong)
+        _check(hook, calls[hook], wrong, wrong, watch)
 
 
-def _check(hook: str, call: Callable[[], Any], keys: list[str], words: list[str]) -> None:
+def _check(
+    hook: str, call: Callable[[], Any], keys: list[str], words: list[str], watch: Watch
+) -> None:
+    watch.said.clear()
     error = _raised(call)
+    for own, said in watch.said:  # before the core took out what it knows of
+        assert not _told(words, said), f"{hook}: the plugin's own {own} tells too much"
     kind = type(error).__name__
-    assert not _told(words, _words_of(error)), f"{hook}: the text of {kind} tells too much"
+    assert not _told(words, words_of(error)), f"{hook}: the text of {kind} tells too much"
     assert not _told(keys, _reply_of(error)), f"{hook}: {kind} keeps a reply with a secret"
 
 
@@ -189,15 +197,6 @@ def _raised(call: Callable[[], Any]) -> QasidError | None:
     except QasidError as error:
         return error
     return None
-
-
-def _words_of(error: BaseException | None) -> str:
-    """All that an error and those behind it say, but for their replies."""
-    if error is None:
-        return ""
-    own = [str(error), repr(error), *getattr(error, "__notes__", ())]
-    own += [str(value) for name, value in vars(error).items() if name != "response"]
-    return " ".join([*own, _words_of(error.__cause__), _words_of(error.__context__)])
 
 
 def _reply_of(error: QasidError | None) -> str:

@@ -32,7 +32,7 @@ def secrets_of(provider: Any, credential: Credential | None) -> frozenset[str]:
 
 
 def redact(error: QasidError, secrets: Iterable[str], *, brings_token: bool = False) -> None:
-    """Take the secrets out of the error's text, notes and reply, and the errors behind it away.
+    """Take the secrets out of the error's text, code, notes and reply; forget those behind it.
 
     `brings_token` says that a good reply held a secret which nobody knows yet.
     """
@@ -41,8 +41,9 @@ def redact(error: QasidError, secrets: Iterable[str], *, brings_token: bool = Fa
     if hasattr(error, "__notes__"):
         error.__notes__ = [_hidden(note, spellings) for note in error.__notes__]
     error.__cause__ = error.__context__ = None
-    if isinstance(error, ProviderError) and error.response is not None:
-        error.response = _cleaned(error.response, spellings, brings_token)
+    if isinstance(error, ProviderError):
+        error.code = _hidden(error.code, spellings)
+        error.response = error.response and _cleaned(error.response, spellings, brings_token)
 
 
 def _spellings(text: str) -> set[str]:
