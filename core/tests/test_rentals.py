@@ -5,13 +5,16 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
+from types import FrameType
 from typing import Any, Final, TypeAlias
 
+import attrs
 import pytest
 
 from qasid import rentals as book
@@ -441,3 +444,39 @@ def test_a_book_that_nobody_closes_is_closed() -> None:
     del forgotten
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         connection.execute("SELECT 1")
+
+
+# Interrupted.
+
+
+@attrs.define
+class Striking:
+    """A profiler that interrupts at the n-th call or return in the book and its with-blocks."""
+
+    left: int
+
+    def __call__(self, frame: FrameType, event: str, argument: object) -> None:
+        caller: FrameType | None = frame
+        while caller and caller.f_globals.get("__name__") == "contextlib":
+            caller = caller.f_back
+        if caller and caller.f_globals.get("__name__") == "qasid.rentals":
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("nth", range(1, 40))
+def test_a_book_that_was_interrupted_anywhere_can_still_be_used(rentals: Rentals, nth: int) -> None:
+    """Ctrl-C in the middle of a call leaves neither a lock behind nor half of what was written."""
+    before = sys.getprofile()
+    sys.setprofile(Striking(nth))
+    try:
+        with contextlib.suppress(KeyboardInterrupt):
+            begin(rentals, 2)
+    finally:
+        sys.setprofile(before)
+    found: list[list[str]] = []
+    other = threading.Thread(target=lambda: found.append(states(rentals)), daemon=True)
+    other.start()
+    other.join(timeout=2)
+    assert found in [[[]], [["pending", "pending"]]]

@@ -7,16 +7,15 @@ default; with a path it is a small SQLite file that processes share.
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sqlite3
 import threading
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -25,6 +24,8 @@ from qasid.settings import Options
 from qasid.values import Activation, Money
 
 __all__ = ["Rental", "Rentals"]
+
+T = TypeVar("T")
 
 _log = logging.getLogger("qasid")
 _DAY: Final = timedelta(days=1)
@@ -58,6 +59,8 @@ UPDATE rental SET state = 'open', activation_id = ?, activation = ?, amount = co
     currency = coalesce(?, currency), ends_at = coalesce(?, ends_at)
 WHERE id = ?
 """
+_MARK: Final = "UPDATE rental SET state = ? WHERE account = ? AND activation_id = ?"
+_DELETE: Final = "DELETE FROM rental WHERE id = ?"
 _CURRENT: Final = """
 SELECT * FROM rental
 WHERE state != 'closed' AND ends_at > ? AND ? IN ('', account) ORDER BY id
@@ -114,48 +117,47 @@ class Rentals:
 
         Raises `BudgetExceeded` where the account's caps do not allow them.
         """
-        with self._transaction() as run:
+
+        def add(run: sqlite3.Connection) -> list[int]:
             _check_caps(run, account, count, now, price, options)
             begun, end = now.timestamp(), (now + lifetime).timestamp()
             values = (account, provider, begun, end, *_columns(price))
             return [run.execute(_INSERT, values).lastrowid or 0 for _ in range(count)]
 
+        return self._transact(add)
+
     def cancel(self, rows: Sequence[int]) -> None:
         """Strike out what was not performed."""
-        with self._transaction() as run:
-            run.executemany("DELETE FROM rental WHERE id = ?", [(row,) for row in rows])
+        self._transact(lambda run: _delete(run, rows))
 
     def settle(self, rows: Sequence[int], activations: Sequence[Activation]) -> None:
         """Write down what was rented. What was asked for and not rented is struck out."""
-        with self._transaction() as run:
+
+        def fill(run: sqlite3.Connection) -> None:
             more = [_copy(run, rows[0]) for _ in activations[len(rows) :]]
             for row, activation in zip([*rows, *more], activations, strict=False):
                 _fill(run, row, activation)
-            run.executemany(
-                "DELETE FROM rental WHERE id = ?", [(r,) for r in rows[len(activations) :]]
-            )
+            _delete(run, rows[len(activations) :])
+
+        self._transact(fill)
 
     def mark(self, account: str, activation_id: str, state: str) -> None:
         """Note that a number was given back (`closed`) or that the provider kept it (`kept`)."""
-        with self._transaction() as run:
-            run.execute(
-                "UPDATE rental SET state = ? WHERE account = ? AND activation_id = ?",
-                (state, account, activation_id),
-            )
+        self._transact(lambda run: run.execute(_MARK, (state, account, activation_id)))
 
     def current(self, *, now: datetime, account: str | None = None) -> list[Rental]:
         """Every rental that is not closed and whose time is not over, oldest first."""
-        with self._transaction() as run:
-            rows = run.execute(_CURRENT, (now.timestamp(), account or "")).fetchall()
+        values = (now.timestamp(), account or "")
+        rows = self._transact(lambda run: run.execute(_CURRENT, values).fetchall())
         return [_rental(row) for row in rows]
 
-    @contextlib.contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _transact(self, act: Callable[[sqlite3.Connection], T]) -> T:
+        """All of `act` or nothing. No generator: one that Ctrl-C leaves behind keeps the lock."""
         with self._lock:
             try:
                 with self._connection:
                     self._connection.execute("BEGIN IMMEDIATE")
-                    yield self._connection
+                    return act(self._connection)
             except (sqlite3.Error, UnicodeEncodeError) as error:
                 raise _unusable(self._path, error) from None
 
@@ -266,6 +268,10 @@ def _check_spend(spent: Money, price: Money, cap: Money) -> None:
 
 def _columns(price: Money | None) -> tuple[str | None, str | None]:
     return (None, None) if price is None else (str(price.amount), price.currency)
+
+
+def _delete(run: sqlite3.Connection, rows: Sequence[int]) -> None:
+    run.executemany(_DELETE, [(row,) for row in rows])
 
 
 def _copy(run: sqlite3.Connection, row: int) -> int:
