@@ -29,6 +29,7 @@ from qasid.rentals import Rentals
 from qasid.settings import Options, Resolved
 from qasid.values import (
     Activation,
+    Cancelled,
     Credential,
     DeliveryReport,
     DeliveryState,
@@ -140,6 +141,11 @@ class Acme:
         body = [message.to for message in messages]
         data = yield from asked(self, "POST", "/messages", json=body)
         return [Receipt(to=item["to"], id=item["id"]) for item in take(data, "receipts", list)]
+
+    @hookimpl
+    def cancel_scheduled(self, batch_id: str) -> Flow[Cancelled]:
+        yield from asked(self, "POST", f"/batches/{segment(batch_id)}/cancel")
+        return Cancelled(batch_id=batch_id)
 
     @hookimpl
     def otp(self, order: OtpOrder) -> Flow[OtpTicket]:

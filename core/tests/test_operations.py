@@ -21,6 +21,7 @@ from qasid.errors import (
     InvalidRecipient,
     InvalidRequest,
     NoAnswer,
+    NoNumbersAvailable,
     NumberExpired,
     NumberNotFound,
     Outcome,
@@ -36,7 +37,9 @@ from qasid.errors import (
 from qasid.hookspecs import HOOKS, hookimpl
 from qasid.rentals import Rentals
 from qasid.values import (
+    Acquired,
     Activation,
+    Cancelled,
     DeliveryReport,
     DeliveryState,
     InboundMessage,
@@ -52,6 +55,7 @@ from qasid.values import (
     ReleaseReason,
     TemplateMessage,
     TextMessage,
+    UnusedCap,
 )
 
 from .acme import (
@@ -362,10 +366,15 @@ def test_a_flow_that_is_dropped_leaves_its_rental_pending(book: Rentals) -> None
 class Full(Rentals):
     """A book whose disk is full once something has been rented."""
 
-    def settle(self, rows: Sequence[int], activations: Sequence[Activation]) -> None:
+    def settle(
+        self, rows: Sequence[int], activations: Sequence[Activation], unknown: int = 0
+    ) -> None:
         raise SettingsError("is full", account="*", field="state directory", remedy="empty it")
 
     def mark(self, account: str, activation_id: str, state: str) -> None:
+        raise SettingsError("is full", account="*", field="state directory", remedy="empty it")
+
+    def use(self, account: str, activation_id: str) -> None:
         raise SettingsError("is full", account="*", field="state directory", remedy="empty it")
 
 
@@ -389,6 +398,75 @@ def test_a_release_is_told_even_if_it_cannot_be_written_down(
         assert Released(activation_id="n1") == account.release(RENTED)
     assert ["WARNING"] == [record.levelname for record in caplog.records]
     assert "n1 is closed, but not noted" in caplog.text
+
+
+@both_faces
+def test_what_was_rented_is_given_with_the_failure_of_the_rest(opened: Any, book: Rentals) -> None:
+    """A number that is paid is not lost for another's sake, and what is unknown stays pending."""
+    failures = {
+        "soldout": NoNumbersAvailable("none"),
+        "lost": ProtocolError(f"the key is {KEY}"),
+    }
+
+    class Partly(Acme):
+        @hookimpl
+        def acquire_number(self, order: NumberOrder) -> Flow[Sequence[Activation]]:
+            found = yield from Acme.acquire_number(self, NumberOrder(services="a", country="SA"))
+            return Acquired(found, failures)
+
+    with opened(Server(), Partly(api_key=KEY), rentals=book, max_open=3) as account:
+        acquired = account.acquire_numbers(["a", "soldout", "lost"], "SA")
+        assert ["open", "pending"] == states(book)
+    assert ["n1"] == [activation.id for activation in acquired]
+    outcomes = [error.outcome for error in acquired.failures.values()]
+    assert [Outcome.NOT_PERFORMED, Outcome.UNKNOWN] == outcomes
+    assert "the key is [secret]" == str(acquired.failures["lost"])
+
+
+# What providers forbid.
+
+
+class Wary(Acme):
+    """Acme, which blocks accounts that use none of their numbers."""
+
+    info: ClassVar = info(
+        set(HOOKS) - {"authenticate"}, unused_cap=UnusedCap(numbers=2, zone="Asia/Tehran")
+    )
+
+
+@both_faces
+def test_numbers_that_nobody_uses_come_to_an_end(opened: Any) -> None:
+    """The provider would block the account: it is told before any request."""
+    server = Server()
+    with opened(server, Wary(), max_open=9) as account:
+        for _ in range(2):
+            account.acquire_number("acme", "SA")
+        with pytest.raises(BudgetExceeded, match="2 numbers were rented today") as caught:
+            account.acquire_number("acme", "SA")
+    assert "unused_cap" == caught.value.cap
+    assert ["acme", "acme"] == server.acts
+
+
+@both_faces
+def test_a_number_that_had_a_message_opens_the_way_again(opened: Any) -> None:
+    """What is used is what the provider wants to see."""
+    server = Server(messages=[text("Your code is 471108")])
+    with opened(server, Wary(), max_open=9) as account:
+        for _ in range(2):
+            activation = account.acquire_number("acme", "SA")
+        account.fetch_sms(activation)
+        assert "n3" == account.acquire_number("acme", "SA").id
+
+
+@both_faces
+def test_a_message_is_given_even_if_it_cannot_be_written_down(
+    opened: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A warning says so."""
+    server = Server(messages=[text("Your code is 471108")])
+    with opened(server, Wary(), rentals=Full()) as account:
+        assert 1 == len(account.fetch_sms(RENTED))
+    assert "n1 is used, but not noted" in caplog.text
 
 
 # Giving back.
@@ -747,6 +825,28 @@ def test_an_error_in_a_receipt_tells_no_secret(opened: Any) -> None:
     with opened(Server(), Chatty(api_key=KEY)) as account:
         (receipt,) = account.send_many(numbered(1))
     assert "key [secret]" == str(receipt.error)
+
+
+@both_faces
+def test_a_moment_that_is_over_is_refused_before_the_wire(opened: Any) -> None:
+    """What a provider does with it is anybody's guess."""
+    late = attrs.evolve(HELLO, send_at=START)
+    server = Server()
+    with opened(server) as account:
+        receipts = account.send_many([late, HELLO])
+        with pytest.raises(InvalidRequest, match="send_at is not later than now"):
+            account.send(late)
+    assert [False, True] == [receipt.accepted for receipt in receipts]
+    assert [TO] == server.acts
+
+
+@both_faces
+def test_what_is_scheduled_can_be_taken_back(opened: Any) -> None:
+    """By the id of its batch."""
+    server = Server()
+    with opened(server) as account:
+        assert Cancelled(batch_id="b/1") == account.cancel_scheduled("b/1")
+    assert ["POST /batches/b%2F1/cancel"] == server.asked
 
 
 @both_faces

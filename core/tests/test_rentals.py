@@ -22,7 +22,7 @@ from qasid import rentals as book
 from qasid.errors import BudgetExceeded, SettingsError
 from qasid.rentals import Rentals
 from qasid.settings import Options
-from qasid.values import Activation, Money
+from qasid.values import Activation, Money, UnusedCap
 
 Opener: TypeAlias = Callable[[Path | str], Rentals]
 
@@ -110,6 +110,36 @@ def test_a_rental_ends_when_the_provider_says(rentals: Rentals) -> None:
     rentals.settle(begin(rentals), [activation(expires_at=end)])
     assert [end] == [rental.ends_at for rental in rentals.current(now=NOW)]
     assert [] == rentals.current(now=end)
+
+
+def test_a_day_of_unused_numbers_is_that_of_the_zone(rentals: Rentals) -> None:
+    """In Tehran midnight is at 20:30 UTC: yesterday's numbers are forgotten there."""
+    cap = UnusedCap(numbers=1, zone="Asia/Tehran")
+    begin(rentals, now=NOW.replace(hour=20, minute=29), unused_cap=cap)
+    with pytest.raises(BudgetExceeded, match="find out why"):
+        begin(rentals, now=NOW.replace(hour=20, minute=29, second=59), unused_cap=cap)
+    assert 1 == len(begin(rentals, now=NOW.replace(hour=20, minute=30), unused_cap=cap))
+
+
+def test_unused_numbers_are_counted_across_processes(path: Path) -> None:
+    """And a used one is seen by all of them."""
+    cap = UnusedCap(numbers=1, zone="UTC")
+    with contextlib.closing(Rentals(path)) as one, contextlib.closing(Rentals(path)) as other:
+        one.settle(begin(one, unused_cap=cap), [activation()])
+        with pytest.raises(BudgetExceeded, match="unused_cap"):
+            begin(other, unused_cap=cap)
+        other.use("work", "1")
+        assert 1 == len(begin(one, unused_cap=cap))
+
+
+def test_a_book_of_an_earlier_version_is_read_on(path: Path) -> None:
+    """What it lacks is added, and nothing of it is lost."""
+    with contextlib.closing(Rentals(path)) as rentals:
+        begin(rentals)
+    _run(path, "ALTER TABLE rental DROP COLUMN used")
+    with contextlib.closing(Rentals(path)) as rentals:
+        assert ["pending"] == states(rentals)
+        rentals.use("work", "1")
 
 
 def test_what_was_not_performed_is_struck_out(rentals: Rentals) -> None:

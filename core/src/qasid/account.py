@@ -18,7 +18,9 @@ from qasid.policies.passage import Attempt
 from qasid.rentals import Rentals
 from qasid.settings import Resolved, resolve
 from qasid.values import (
+    Acquired,
     Activation,
+    Cancelled,
     Credential,
     DeliveryReport,
     InboundMessage,
@@ -202,10 +204,11 @@ class Account(_Face):
         """
         return self.acquire_numbers([service], country, **options)[0]
 
-    def acquire_numbers(
-        self, services: Iterable[str], country: str, **options: Any
-    ) -> list[Activation]:
-        """Rent one number for each service, in one request where the provider can."""
+    def acquire_numbers(self, services: Iterable[str], country: str, **options: Any) -> Acquired:
+        """Rent one number for each service, in one request where the provider can.
+
+        Where some services got a number and others none, `failures` of the result tells why.
+        """
         order = NumberOrder(services=services, country=country, **options)
         return self._driver.run(self._operations.acquire(order))
 
@@ -260,6 +263,10 @@ class Account(_Face):
         """Send messages in the provider's batches. One receipt each, in order, refused or not."""
         return self._driver.run(self._operations.send_many(messages))
 
+    def cancel_scheduled(self, batch_id: str) -> Cancelled:
+        """Take back what was scheduled under a receipt's `batch_id`. Raises `InvalidRequest`."""
+        return self._driver.run(self._operations.cancel_scheduled(batch_id))
+
     def otp(self, to: str, **options: Any) -> OtpTicket:
         """Send a one-time password; `options` as of `OtpOrder` (`code`, `length`, …)."""
         return self._driver.run(self._operations.otp(OtpOrder(to=to, **options)))
@@ -310,7 +317,7 @@ class AsyncAccount(_Face):
 
     async def acquire_numbers(
         self, services: Iterable[str], country: str, **options: Any
-    ) -> list[Activation]:
+    ) -> Acquired:
         """See `Account.acquire_numbers`."""
         order = NumberOrder(services=services, country=country, **options)
         return await self._driver.run(self._operations.acquire(order))
@@ -376,6 +383,10 @@ class AsyncAccount(_Face):
     async def send_many(self, messages: Iterable[Message]) -> list[Receipt]:
         """See `Account.send_many`."""
         return await self._driver.run(self._operations.send_many(messages))
+
+    async def cancel_scheduled(self, batch_id: str) -> Cancelled:
+        """See `Account.cancel_scheduled`."""
+        return await self._driver.run(self._operations.cancel_scheduled(batch_id))
 
     async def otp(self, to: str, **options: Any) -> OtpTicket:
         """See `Account.otp`."""

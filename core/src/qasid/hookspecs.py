@@ -24,6 +24,7 @@ import pluggy
 from qasid.effects import Flow, Request
 from qasid.values import (
     Activation,
+    Cancelled,
     Credential,
     DeliveryReport,
     InboundMessage,
@@ -79,10 +80,11 @@ def offers(
 def acquire_number(order: NumberOrder, credential: Credential) -> Flow[Sequence[Activation]]:
     """Rent a number for each of `order.services`. *Paid*: the request must not be `safe`.
 
+    Where some services got a number and others none, give `Acquired` with the failures of the rest.
     Put whatever the later calls need into `Activation.extra`; `acquired_at` is the response's
     `received_at`. `order.max_price` is there for providers that can be told it; the core compares
     it with `offers` beforehand in any case.
-    Raises `NoNumbersAvailable`, `InsufficientCredit`, `InvalidRequest`.
+    Raises `NoNumbersAvailable`, `InsufficientCredit`, `InvalidRequest` where nothing was rented.
     """
 
 
@@ -117,7 +119,16 @@ def send(
 
     What the provider cannot say (a schedule, a sender, a template) is `InvalidRequest` before the
     request. A refusal of the whole batch is raised; one of a single message is its receipt's error.
-    A success that cannot be read further is *accepted without an id*, never a failure.
+    A success that cannot be read further is *accepted without an id*, never a failure. `send_at` is
+    in UTC, and later than now: the core has seen to that.
+    """
+
+
+@hookspec(firstresult=True)
+def cancel_scheduled(batch_id: str, credential: Credential) -> Flow[Cancelled]:
+    """Take back what was scheduled under a receipt's `batch_id`, before its moment.
+
+    Raises `InvalidRequest` where nothing is scheduled under it, or it is too late.
     """
 
 
@@ -161,6 +172,7 @@ HOOKS: Final = (
     "fetch_sms",
     "release",
     "send",
+    "cancel_scheduled",
     "otp",
     "verify_otp",
     "delivery_status",

@@ -11,14 +11,21 @@ import pluggy
 
 from qasid import finding, hookspecs
 from qasid.effects import Flow, Request, Response
-from qasid.errors import PluginError, QasidError, RateLimited, UnsupportedOperation
+from qasid.errors import (
+    Outcome,
+    PluginError,
+    ProviderError,
+    QasidError,
+    RateLimited,
+    UnsupportedOperation,
+)
 from qasid.policies.authorisation import Credentials
 from qasid.policies.passage import Attempt, at_home, judged, judgement, through
 from qasid.policies.rates import Limiter
 from qasid.policies.redaction import redact, secrets_of
 from qasid.policies.retry import Retry
 from qasid.settings import Resolved
-from qasid.values import Credential, ProviderInfo, Receipt
+from qasid.values import Acquired, Credential, ProviderInfo, Receipt
 
 __all__ = ["Line"]
 
@@ -91,6 +98,7 @@ class Line:
                 yield from self._limiter.hold(hook, error.retry_after.total_seconds())
             raise
         for failure in _errors_in(given):
+            failure.outcome = failure.outcome or Outcome.UNKNOWN
             hide(failure)
         return given
 
@@ -142,8 +150,10 @@ def _hooks(resolved: Resolved, wrappers: Iterable[object]) -> Any:
     return manager.hook
 
 
-def _errors_in(given: object) -> list[QasidError]:
-    """What a bulk gave back in its receipts instead of raising it."""
+def _errors_in(given: object) -> list[ProviderError]:
+    """What a bulk gave back in its receipts, or beside its numbers, instead of raising it."""
+    if isinstance(given, Acquired):
+        return [*given.failures.values()]
     items = given if isinstance(given, list | tuple) else ()
     return [item.error for item in items if isinstance(item, Receipt) and item.error is not None]
 

@@ -37,7 +37,9 @@ from qasid.policies.passage import Attempt
 from qasid.rentals import Rentals
 from qasid.settings import Resolved
 from qasid.values import (
+    Acquired,
     Activation,
+    Cancelled,
     Credential,
     DeliveryReport,
     InboundMessage,
@@ -103,9 +105,7 @@ class Operations:
 
     # Numbers.
 
-    def acquire(
-        self, order: NumberOrder, attempts: list[Attempt] | None = None
-    ) -> Flow[list[Activation]]:
+    def acquire(self, order: NumberOrder, attempts: list[Attempt] | None = None) -> Flow[Acquired]:
         """Rent numbers within the budget. Each attempt at it is noted in `attempts`."""
         self.line.require("acquire_number")
         price = yield from self._price(order)
@@ -115,7 +115,7 @@ class Operations:
         try:
             yield Call(lambda: rows.extend(self._begin(order, now, price)))
             given = yield from self.line.ask("acquire_number", attempts, order=order)
-            found = _at_least_one(_many(given, Activation))
+            found = _acquired(given)
         except GeneratorExit:  # no more effects
             raise
         except BaseException as error:
@@ -134,11 +134,13 @@ class Operations:
             lifetime=self.info.activation_lifetime,
             price=price,
             options=self.options,
+            unused_cap=self.info.unused_cap,
         )
 
-    def _settle(self, rows: list[int], found: Sequence[Activation]) -> None:
+    def _settle(self, rows: list[int], found: Acquired) -> None:
+        unknown = [e for e in found.failures.values() if e.outcome is Outcome.UNKNOWN]
         try:
-            self.rentals.settle(rows, found)
+            self.rentals.settle(rows, found, unknown=len(unknown))
         except SettingsError as error:  # paid for: the caller gets it, come what may
             _log.warning("%s: %d rented, but not written down: %s", self.name, len(found), error)
 
@@ -160,7 +162,10 @@ class Operations:
 
     def fetch(self, inbox: Activation | InboxQuery) -> Flow[list[InboundMessage]]:
         """Read messages, oldest first."""
-        return _many((yield from self.line.ask("fetch_sms", inbox=inbox)), InboundMessage)
+        found = _many((yield from self.line.ask("fetch_sms", inbox=inbox)), InboundMessage)
+        if found and self.info.unused_cap is not None and isinstance(inbox, Activation):
+            yield Call(functools.partial(self._mark, inbox, "used"))
+        return found
 
     def wait(
         self,
@@ -212,7 +217,10 @@ class Operations:
 
     def _mark(self, activation: Activation, state: str) -> None:
         try:
-            self.rentals.mark(self.name, activation.id, state)
+            if state == "used":
+                self.rentals.use(self.name, activation.id)
+            else:
+                self.rentals.mark(self.name, activation.id, state)
         except SettingsError as error:
             _log.warning("%s: %s is %s, but not noted: %s", self.name, activation.id, state, error)
 
@@ -220,7 +228,8 @@ class Operations:
 
     def send(self, message: Message) -> Flow[Receipt]:
         """Send one message."""
-        ready = attrs.evolve(message, to=e164(message.to))
+        self.line.require("send")
+        ready = _ready(message, (yield Now()))
         (receipt,) = yield from self._send_batch([ready])
         if receipt.error is not None:
             raise receipt.error
@@ -229,7 +238,8 @@ class Operations:
     def send_many(self, messages: Iterable[Message]) -> Flow[list[Receipt]]:
         """Send messages in batches of the provider's size; a receipt each, in order."""
         self.line.require("send")
-        checked = [_addressed(message) for message in messages]
+        now = yield Now()
+        checked = [_checked(message, now) for message in messages]
         ready = [item for item in checked if not isinstance(item, Receipt)]
         sent = iter((yield from self._send_all(ready)))
         return [item if isinstance(item, Receipt) else next(sent) for item in checked]
@@ -252,9 +262,11 @@ class Operations:
                 f"{len(batch)} messages were sent and {len(receipts)} receipts came",
                 outcome=Outcome.UNKNOWN,
             )
-        for error in (receipt.error for receipt in receipts if receipt.error is not None):
-            error.outcome = error.outcome or Outcome.UNKNOWN
         return receipts
+
+    def cancel_scheduled(self, batch_id: str) -> Flow[Cancelled]:
+        """Take back what was scheduled."""
+        return _one((yield from self.line.ask("cancel_scheduled", batch_id=batch_id)), Cancelled)
 
     def otp(self, order: OtpOrder) -> Flow[OtpTicket]:
         """Send a one-time password."""
@@ -311,7 +323,8 @@ def _over(max_price: Money | None, problem: str) -> BudgetExceeded:
     return BudgetExceeded(f"{cap}: {problem}; nothing was rented", cap=cap)
 
 
-def _at_least_one(found: list[Activation]) -> list[Activation]:
+def _acquired(given: Any) -> Acquired:
+    found = Acquired(_many(given, Activation), getattr(given, "failures", None))
     if not found:
         raise ProtocolError("the provider answered, but gave no number", outcome=Outcome.UNKNOWN)
     return found
@@ -329,9 +342,16 @@ def _of_batch(error: QasidError) -> ProviderError:
     return ProtocolError(str(error), outcome=Outcome.UNKNOWN)
 
 
-def _addressed(message: Message) -> Message | Receipt:
+def _ready(message: Message, now: datetime) -> Message:
+    """The message to a number in E.164. Raises what can be told of it before anything is sent."""
+    if message.send_at is not None and message.send_at <= now:
+        raise InvalidRequest("send_at is not later than now; leave it out to send at once")
+    return attrs.evolve(message, to=e164(message.to))
+
+
+def _checked(message: Message, now: datetime) -> Message | Receipt:
     try:
-        return attrs.evolve(message, to=e164(message.to))
+        return _ready(message, now)
     except ProviderError as error:
         return Receipt(to=message.to, error=error)
 

@@ -21,7 +21,7 @@ import attrs
 
 from qasid.errors import BudgetExceeded, SettingsError
 from qasid.settings import Options
-from qasid.values import Activation, Money
+from qasid.values import Activation, Money, UnusedCap
 
 __all__ = ["Rental", "Rentals"]
 
@@ -42,9 +42,12 @@ CREATE TABLE IF NOT EXISTS rental (
     activation_id TEXT,
     activation TEXT,
     amount TEXT,
-    currency TEXT
+    currency TEXT,
+    used INTEGER NOT NULL DEFAULT 0
 )
 """
+_HAS_USED: Final = "SELECT 1 FROM pragma_table_info('rental') WHERE name = 'used'"
+_ADD_USED: Final = "ALTER TABLE rental ADD COLUMN used INTEGER NOT NULL DEFAULT 0"
 
 _INSERT: Final = """
 INSERT INTO rental (account, provider, state, begun_at, ends_at, amount, currency)
@@ -59,6 +62,7 @@ UPDATE rental SET state = 'open', activation_id = ?, activation = ?, amount = co
     currency = coalesce(?, currency), ends_at = coalesce(?, ends_at)
 WHERE id = ?
 """
+_USE: Final = "UPDATE rental SET used = 1 WHERE account = ? AND activation_id = ?"
 _MARK: Final = "UPDATE rental SET state = ? WHERE account = ? AND activation_id = ?"
 _DELETE: Final = "DELETE FROM rental WHERE id = ?"
 _CURRENT: Final = """
@@ -112,14 +116,17 @@ class Rentals:
         lifetime: timedelta,
         price: Money | None,
         options: Options,
+        unused_cap: UnusedCap | None = None,
     ) -> list[int]:
         """Write down `count` rentals that are about to be asked for; give their row numbers.
 
-        Raises `BudgetExceeded` where the account's caps do not allow them.
+        Raises `BudgetExceeded` where the account's caps, or the provider's, do not allow them.
         """
 
         def add(run: sqlite3.Connection) -> list[int]:
             _check_caps(run, account, count, now, price, options)
+            if unused_cap is not None:
+                _check_unused(run, account, count, now, unused_cap)
             begun, end = now.timestamp(), (now + lifetime).timestamp()
             values = (account, provider, begun, end, *_columns(price))
             return [run.execute(_INSERT, values).lastrowid or 0 for _ in range(count)]
@@ -130,20 +137,26 @@ class Rentals:
         """Strike out what was not performed."""
         self._transact(lambda run: _delete(run, rows))
 
-    def settle(self, rows: Sequence[int], activations: Sequence[Activation]) -> None:
-        """Write down what was rented. What was asked for and not rented is struck out."""
+    def settle(
+        self, rows: Sequence[int], activations: Sequence[Activation], unknown: int = 0
+    ) -> None:
+        """Write down what was rented; of the rest, all but `unknown` ones are struck out."""
 
         def fill(run: sqlite3.Connection) -> None:
             more = [_copy(run, rows[0]) for _ in activations[len(rows) :]]
             for row, activation in zip([*rows, *more], activations, strict=False):
                 _fill(run, row, activation)
-            _delete(run, rows[len(activations) :])
+            _delete(run, rows[len(activations) + unknown :])
 
         self._transact(fill)
 
     def mark(self, account: str, activation_id: str, state: str) -> None:
         """Note that a number was given back (`closed`) or that the provider kept it (`kept`)."""
         self._transact(lambda run: run.execute(_MARK, (state, account, activation_id)))
+
+    def use(self, account: str, activation_id: str) -> None:
+        """Note that a number has had a message."""
+        self._transact(lambda run: run.execute(_USE, (account, activation_id)))
 
     def current(self, *, now: datetime, account: str | None = None) -> list[Rental]:
         """Every rental that is not closed and whose time is not over, oldest first."""
@@ -179,9 +192,11 @@ def _connect(path: Path | str) -> sqlite3.Connection:
     )
     connection.row_factory = sqlite3.Row
     try:
-        connection.execute(_SCHEMA)
         # Writable at all? Better known before a number is paid.
         connection.execute("BEGIN IMMEDIATE")
+        connection.execute(_SCHEMA)
+        if not connection.execute(_HAS_USED).fetchone():
+            connection.execute(_ADD_USED)
         connection.execute("COMMIT")
     except BaseException:
         connection.close()
@@ -244,6 +259,24 @@ def _check_cap(cap: str, wanted: int, allowed: int) -> None:
             f"{cap}: this would make {wanted} {what}, and {allowed} are allowed; release numbers,"
             f" wait, or raise {cap} in the account's settings",
             cap=cap,
+        )
+
+
+def _check_unused(
+    run: sqlite3.Connection, account: str, count: int, now: datetime, cap: UnusedCap
+) -> None:
+    from zoneinfo import ZoneInfo  # late: few providers need it
+
+    local = now.astimezone(ZoneInfo(cap.zone))
+    midnight = local.replace(hour=0, minute=0, second=0, microsecond=0).timestamp()
+    query = "SELECT count(*), sum(used) FROM rental WHERE account = ? AND begun_at >= ?"
+    rented, used = run.execute(query, (account, midnight)).fetchone()
+    if rented + count > cap.numbers and not used:
+        raise BudgetExceeded(
+            f"unused_cap: {rented} numbers were rented today ({cap.zone}) and none has had a"
+            f" message; the provider blocks accounts for that, so {cap.numbers} is the end: find"
+            " out why no message comes, or wait for tomorrow",
+            cap="unused_cap",
         )
 
 

@@ -10,7 +10,7 @@ import enum
 import json
 import re
 from collections.abc import Iterable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal, InvalidOperation
 from typing import Any, Final, Self
 
@@ -20,7 +20,9 @@ from qasid.errors import Outcome, ProtocolError, ProviderError
 from qasid.reading import moment, take
 
 __all__ = [
+    "Acquired",
     "Activation",
+    "Cancelled",
     "Credential",
     "DeliveryReport",
     "DeliveryState",
@@ -42,6 +44,7 @@ __all__ = [
     "SupportLevel",
     "TemplateMessage",
     "TextMessage",
+    "UnusedCap",
 ]
 
 
@@ -189,6 +192,18 @@ class Limit:
         return not self.hooks or hook in self.hooks
 
 
+@attrs.frozen(kw_only=True)
+class UnusedCap:
+    """At most `numbers` are rented in a day of `zone` while none of that day has had a message.
+
+    For providers that block an account which takes many numbers and uses none. `zone` is a name of
+    the IANA database, such as ``Asia/Tehran``.
+    """
+
+    numbers: int = attrs.field(validator=attrs.validators.ge(1))
+    zone: str
+
+
 @attrs.frozen
 class Source:
     """Where a provider's facts come from: a document, and the date on which it was read."""
@@ -209,7 +224,8 @@ class ProviderInfo:
     `contract` is the contract version it was made for (`"1.0"`). `support` names every hook that is
     not plainly unsupported. `poll_interval` is how long to wait between two looks for a message.
     `max_batch` is how many messages one `send` request may hold. `activation_lifetime` is how long
-    a rented number lives where the provider's answers do not tell.
+    a rented number lives where the provider's answers do not tell. `unused_cap` is what the core
+    refuses to pass, across processes that share a book of rentals.
     """
 
     title: str
@@ -220,6 +236,7 @@ class ProviderInfo:
     poll_interval: timedelta = timedelta(seconds=5)
     max_batch: int = attrs.field(default=1, validator=attrs.validators.ge(1))
     activation_lifetime: timedelta = timedelta(minutes=20)
+    unused_cap: UnusedCap | None = None
     sources: tuple[Source, ...] = ()
 
     def supports(self, hook: str) -> Support:
@@ -325,6 +342,21 @@ def _cost(data: object) -> Money:
     return Money(take(data, "amount", str), take(data, "currency", str))
 
 
+class Acquired(list[Activation]):
+    """The numbers that were rented, and in `failures` each service that got none, with the error.
+
+    It is a list of `Activation`s, in the order of the services.
+    """
+
+    def __init__(
+        self,
+        activations: Iterable[Activation] = (),
+        failures: Mapping[str, ProviderError] | None = None,
+    ) -> None:
+        super().__init__(activations)
+        self.failures = dict(failures or {})
+
+
 class ReleaseReason(enum.Enum):
     """Why a number is given back before its time."""
 
@@ -374,36 +406,56 @@ class InboxQuery:
 # Messages that go.
 
 
+def _instant(given: datetime | None) -> datetime | None:
+    """The same moment in UTC, where the clock of its zone shows that time at all."""
+    if given is None:
+        return None
+    if given.utcoffset() is None:
+        raise ValueError("send_at has no time zone; say which, as with zoneinfo.ZoneInfo")
+    moment = given.astimezone(UTC)
+    if moment.astimezone(given.tzinfo).replace(tzinfo=None) != given.replace(tzinfo=None):
+        raise ValueError("send_at does not exist: clocks are put forward past it in its zone")
+    return moment
+
+
 @attrs.frozen(kw_only=True)
 class TextMessage:
-    """A text for one recipient (E.164). `send_at` is UTC; None is now."""
+    """A text for one recipient (E.164).
+
+    `send_at` is an aware moment of any zone, kept as UTC; None is now.
+    """
 
     to: str
     text: str = attrs.field(repr=False)
     sender: str | None = None
-    send_at: datetime | None = attrs.field(default=None, validator=_utc)
+    send_at: datetime | None = attrs.field(default=None, converter=_instant)
 
 
 @attrs.frozen(kw_only=True)
 class TemplateMessage:
-    """A template that the provider holds, with its values, for one recipient (E.164)."""
+    """A template that the provider holds, with its values, for one recipient (E.164).
+
+    `send_at` is as of `TextMessage`.
+    """
 
     to: str
     template: str
     values: Mapping[str, str] = attrs.field(factory=dict, converter=_texts, repr=False)
     sender: str | None = None
-    send_at: datetime | None = attrs.field(default=None, validator=_utc)
+    send_at: datetime | None = attrs.field(default=None, converter=_instant)
 
 
 @attrs.frozen(kw_only=True)
 class Receipt:
     """What became of one message: accepted (both None), refused or unknown (see `error`).
 
-    `id` is what `delivery_status` takes; None where the provider gives none.
+    `id` is what `delivery_status` takes, and `batch_id` what `cancel_scheduled` takes; None where
+    the provider gives none.
     """
 
     to: str
     id: str | None = None
+    batch_id: str | None = None
     error: ProviderError | None = None
     cost: Money | None = None
 
@@ -416,6 +468,13 @@ class Receipt:
     def outcome(self) -> Outcome | None:
         """None when accepted, else whether the message may have gone all the same."""
         return None if self.error is None else self.error.outcome
+
+
+@attrs.frozen(kw_only=True)
+class Cancelled:
+    """What was scheduled under `batch_id` will not be sent."""
+
+    batch_id: str
 
 
 class DeliveryState(enum.Enum):
