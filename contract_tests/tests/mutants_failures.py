@@ -29,6 +29,7 @@ from qasid.values import (
 )
 from qasid_contract.contract import ProviderContract
 from qasid_contract.reference import INFO, Reference
+from qasid_contract.reference_emulator import ReferenceEmulator
 
 MUTANTS: dict[str, type[ProviderContract]] = {}
 
@@ -90,7 +91,7 @@ def one_foreigner_spoils_the_batch(
 @_breaks("SEND-5", "_outgoing")
 def a_template_goes_as_a_text(self: Any, message: Message) -> dict[str, Any]:
     text = message.text if isinstance(message, TextMessage) else message.template
-    return {"to": message.to, "text": text, "at": None}
+    return Reference._outgoing(self, TextMessage(to=message.to, text=text, send_at=message.send_at))
 
 
 @_breaks("SEND-6", "delivery_status", hook=True)
@@ -99,6 +100,23 @@ def unknown_receipts_are_left_out(
 ) -> Flow[Sequence[DeliveryReport]]:
     reports = yield from Reference.delivery_status(self, receipts, credential)
     return [report for report in reports if report.code]
+
+
+@_breaks("SEND-7", "_outgoing")
+def a_moment_is_written_in_a_zone_of_its_own(self: Any, message: Message) -> dict[str, Any]:
+    wall = message.send_at and message.send_at + timedelta(hours=3, minutes=30)
+    return Reference._outgoing(self, attrs.evolve(message, send_at=wall))
+
+
+def _cancel_in_words_alone(self: Any, batch: str) -> object:
+    told = ReferenceEmulator._cancel(self, batch)
+    for one in self._outgoing:
+        one.batch = "gone" if one.batch == batch else one.batch
+        one.cancelled = False
+    return told
+
+
+MUTANTS["SEND-8"] = contract(emulator=mutant(ReferenceEmulator, _cancel=_cancel_in_words_alone))
 
 
 # One-time passwords.
@@ -265,7 +283,7 @@ def _without_ids(
 
 
 _SINGLE = attrs.evolve(INFO, max_batch=1)
-_NO_REPORTS = {**INFO.support, "delivery_status": Support.unsupported()}
+_NO_IDS = dict.fromkeys(["delivery_status", "cancel_scheduled"], Support.unsupported())
 
 SOUND["templates alone"] = contract(
     mutant(Reference, send=_templates_alone, info=_SINGLE),
@@ -278,6 +296,7 @@ SOUND["receipts without ids"] = contract(
         Reference,
         send=_without_ids,
         delivery_status=None,
-        info=attrs.evolve(INFO, support=_NO_REPORTS),
+        cancel_scheduled=None,
+        info=attrs.evolve(INFO, support=INFO.support | _NO_IDS),
     )
 )

@@ -229,6 +229,10 @@ class Case:
     def _send(self, account: accounts.Account) -> Callable[[], Any]:
         return lambda: account.send(self.message())
 
+    def _cancel_scheduled(self, account: accounts.Account) -> Callable[[], Any]:
+        receipt = self.scheduled(account)
+        return lambda: account.cancel_scheduled(receipt.batch_id or "")
+
     def _otp(self, account: accounts.Account) -> Callable[[], Any]:
         return lambda: account.otp(self.contract.recipient)
 
@@ -255,6 +259,7 @@ class Case:
             "fetch_sms": lambda: account.fetch_sms(number),
             "release": lambda: account.release(number),
             "send": lambda: account.send(self.text()),
+            "cancel_scheduled": lambda: account.cancel_scheduled("1"),
             "otp": lambda: account.otp(to),
             "verify_otp": lambda: account.verify_otp(to, "471108"),
             "delivery_status": lambda: account.delivery_status([values.Receipt(to=to, id="1")]),
@@ -264,6 +269,13 @@ class Case:
     def rented(self, account: accounts.Account) -> values.Activation:
         """A number, rented just now."""
         return account.acquire_number(*self.offered(account))
+
+    def scheduled(self, account: accounts.Account) -> values.Receipt:
+        """The receipt of a message that goes in two hours."""
+        at = self.clock.now() + timedelta(hours=2)
+        receipt = account.send(attrs.evolve(self.message(), send_at=at))
+        assert receipt.batch_id, "the receipt of a scheduled message has no batch_id"
+        return receipt
 
     def issued(self, account: accounts.Account) -> str:
         """A code that was sent to the recipient just now, as the emulator's outbox shows it."""

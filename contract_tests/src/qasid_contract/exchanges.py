@@ -186,6 +186,7 @@ _ARGUMENTS: Final[Mapping[str, Callable[[Case, Mapping[str, Any]], dict[str, Any
         "reason": ReleaseReason(call.get("reason", "unused")),
     },
     "send": lambda case, call: {"messages": [_message(item) for item in call["messages"]]},
+    "cancel_scheduled": lambda case, call: {"batch_id": call["batch_id"]},
     "otp": lambda case, call: {"order": _otp_order(call)},
     "delivery_status": lambda case, call: {
         "receipts": [Receipt(to=case.contract.recipient, id=one) for one in call["ids"]]

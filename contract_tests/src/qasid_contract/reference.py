@@ -20,6 +20,7 @@ from qasid.hookspecs import HOOKS, hookimpl
 from qasid.reading import moment, retry_after, take
 from qasid.values import (
     Activation,
+    Cancelled,
     Credential,
     DeliveryReport,
     DeliveryState,
@@ -138,10 +139,18 @@ class Reference:
         """Send up to three messages."""
         body = {"messages": [self._outgoing(message) for message in messages]}
         data = self._read((yield self._request("POST", "/messages", credential, json=body)))
-        ids = take(data, "ids", list)
+        ids, batch = take(data, "ids", list), take(data, "batch", str)
         if len(ids) != len(messages) or not all(isinstance(one, str) and one for one in ids):
             raise errors.ProtocolError("the receipts do not fit the messages")
-        return [Receipt(to=m.to, id=one) for m, one in zip(messages, ids, strict=True)]
+        both = zip(messages, ids, strict=True)
+        return [Receipt(to=message.to, id=one, batch_id=batch) for message, one in both]
+
+    @hookimpl
+    def cancel_scheduled(self, batch_id: str, credential: Credential) -> Flow[Cancelled]:
+        """Take a batch back."""
+        path = f"/batches/{segment(batch_id)}/cancel"
+        data = self._read((yield self._request("POST", path, credential)))
+        return Cancelled(batch_id=take(data, "cancelled", str))
 
     @hookimpl
     def otp(self, order: OtpOrder, credential: Credential) -> Flow[OtpTicket]:

@@ -51,6 +51,14 @@ class _Number:
 
 
 @attrs.define
+class _Outgoing:
+    item: OutboxItem
+    due: datetime
+    batch: str = ""
+    cancelled: bool = False
+
+
+@attrs.define
 class _Code:
     code: str
     expires_at: datetime
@@ -69,7 +77,7 @@ class ReferenceEmulator:
     _stock: dict[tuple[str, str], int] = attrs.field(init=False, factory=dict)
     _numbers: dict[str, _Number] = attrs.field(init=False, factory=dict)
     _codes: dict[str, _Code] = attrs.field(init=False, factory=dict)
-    _outbox: list[OutboxItem] = attrs.field(init=False, factory=list)
+    _outgoing: list[_Outgoing] = attrs.field(init=False, factory=list)
     _tokens: dict[str, datetime] = attrs.field(init=False, factory=dict)
     _failures: deque[tuple[Response, bool]] = attrs.field(init=False, factory=deque)
 
@@ -111,6 +119,8 @@ class ReferenceEmulator:
                 return self._release(number)
             case "GET", ["numbers", number, "messages"]:
                 return {"messages": self._messages(number)}
+            case "POST", ["batches", batch, "cancel"]:
+                return self._cancel(batch)
             case method, [name]:
                 return self._plain(f"{method} {name}", request)
             case "POST", ["codes", "verify"]:
@@ -124,7 +134,7 @@ class ReferenceEmulator:
             "GET offers": lambda: {"offers": self._offers(request.params())},
             "POST numbers": lambda: {"numbers": self._acquire(request.payload())},
             "GET inbox": lambda: {"messages": self._inbox(request.params())},
-            "POST messages": lambda: {"ids": self._send(request.payload())},
+            "POST messages": lambda: self._send(request.payload()),
             "GET reports": lambda: {"reports": self._reports(request)},
             "POST codes": lambda: self._issue(request.payload()),
         }
@@ -206,7 +216,7 @@ class ReferenceEmulator:
         every = [message for number in self._numbers.values() for message in number.messages]
         return every[first : first + count]
 
-    def _send(self, body: Mapping[str, Any]) -> list[str]:
+    def _send(self, body: Mapping[str, Any]) -> object:
         messages = body.get("messages", [])
         for message in messages:
             if not str(message["to"]).startswith("+"):
@@ -216,9 +226,26 @@ class ReferenceEmulator:
             if message.get("template", "welcome") not in _TEMPLATES:
                 raise Refused(400, "bad_template")
         self._pay(Decimal("0.01") * len(messages))
-        self._outbox += [OutboxItem(to=m["to"], text=self._text(m)) for m in messages]
-        last = len(self._outbox)
-        return [f"m{number + 1}" for number in range(last - len(messages), last)]
+        first, batch = len(self._outgoing) + 1, f"b{len(self._outgoing) + 1}"
+        self._outgoing += [self._letter(message, batch) for message in messages]
+        return {"ids": [f"m{first + place}" for place in range(len(messages))], "batch": batch}
+
+    def _letter(self, message: Mapping[str, Any], batch: str) -> _Outgoing:
+        at = message.get("at")
+        due = self.now if at is None else max(self.now, datetime.fromisoformat(at))
+        return _Outgoing(OutboxItem(to=message["to"], text=self._text(message)), due, batch)
+
+    def _cancel(self, batch: str) -> object:
+        waiting = [
+            one
+            for one in self._outgoing
+            if one.batch == batch and one.due > self.now and not one.cancelled
+        ]
+        if not waiting:
+            raise Refused(409, "not_scheduled")
+        for one in waiting:
+            one.cancelled = True
+        return {"cancelled": batch}
 
     def _text(self, message: Mapping[str, Any]) -> str:
         if "template" not in message:
@@ -227,17 +254,18 @@ class ReferenceEmulator:
 
     def _reports(self, request: Request) -> list[object]:
         asked = [value for name, value in parse_qsl(urlsplit(request.url).query) if name == "id"]
-        sent = {f"m{number + 1}" for number in range(len(self._outbox))}
+        sent = {f"m{number + 1}" for number in range(len(self._outgoing))}
         return [{"id": one, "state": "delivered"} for one in asked if one in sent]
 
     def _issue(self, body: Mapping[str, Any]) -> object:
         self._pay(Decimal("0.02"))
         length = int(body["length"])
-        made = f"{len(self._outbox) * 7 + 12:0{length}d}"[-length:]  # begins with zeros
+        made = f"{len(self._outgoing) * 7 + 12:0{length}d}"[-length:]  # begins with zeros
         code = str(body["code"] or made)
         expires_at = self.now + timedelta(seconds=int(body["seconds"]))
         self._codes[body["to"]] = _Code(code, expires_at)
-        self._outbox.append(OutboxItem(to=body["to"], text=f"Your code is {code}", code=code))
+        item = OutboxItem(to=body["to"], text=f"Your code is {code}", code=code)
+        self._outgoing.append(_Outgoing(item, self.now))
         return {"code": code, "expires_at": expires_at.isoformat()}
 
     def _verify(self, body: Mapping[str, Any]) -> object:
@@ -274,8 +302,9 @@ class ReferenceEmulator:
         self._ahead += by
 
     def outbox(self) -> Sequence[OutboxItem]:
-        """What would have been sent to phones, oldest first."""
-        return tuple(self._outbox)
+        """What has gone to phones by now, oldest first; a scheduled message when it is due."""
+        gone = [one for one in self._outgoing if one.due <= self.now and not one.cancelled]
+        return tuple(one.item for one in sorted(gone, key=lambda one: one.due))
 
     def activations(self) -> Sequence[EmulatedActivation]:
         """Every number ever rented, oldest first."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Final
 
 import attrs
@@ -191,3 +192,59 @@ def reports_are_in_order(case: Case) -> None:
     told = [report.receipt_id for report in reports]
     assert [receipt.id for receipt in asked] == told, "the reports are not those of the receipts"
     assert DeliveryState.UNKNOWN is reports[-1].state, "an id that nobody knows has a state"
+
+
+@rule("SEND-7", needs={"send"})
+def a_schedule_is_kept(case: Case) -> None:
+    """A message with `send_at` goes at that moment, not before and not without; or it is refused.
+
+    Troubleshooting: `send_at` is in UTC. Convert it to what the provider's document says (a wall
+    time of a zone, seconds since 1970) and mind that the messages of one batch may have several
+    moments. What cannot be scheduled is `InvalidRequest` before the request.
+    """
+    account, now = case.account(), case.clock.now().replace(microsecond=0)
+    one, two, three = _addressed(case, 3)
+    receipts = account.send_many(
+        [
+            attrs.evolve(one, send_at=now + timedelta(hours=3)),
+            two,
+            attrs.evolve(three, send_at=now + timedelta(hours=1)),
+        ]
+    )
+    _judge_schedules(receipts)
+    accepted = [receipt.to for receipt in receipts if receipt.accepted]
+    # A wall clock of a neighbouring zone is at least half an hour off.
+    expected: list[str] = []
+    for minutes, due in ((0, [two]), (50, []), (20, [three]), (100, []), (20, [one])):
+        case.advance(timedelta(minutes=minutes))
+        expected += [message.to for message in due if message.to in accepted]
+        assert expected == _arrived(case), "not every message went at its moment"
+
+
+def _judge_schedules(receipts: Sequence[Receipt]) -> None:
+    one, two, three = receipts
+    assert two.accepted, f"what goes at once was refused for another's schedule: {two.error!r}"
+    assert one.accepted is three.accepted, "one schedule is taken and the other is not"
+    for receipt in (one, three):
+        refused = receipt.error is None or isinstance(receipt.error, InvalidRequest)
+        assert refused, f"it is {receipt.error!r}"
+
+
+@rule("SEND-8", needs={"send", "cancel_scheduled"})
+def what_is_cancelled_never_goes(case: Case) -> None:
+    """A scheduled message that was taken back does not go; to take it back again is refused.
+
+    Troubleshooting: put what the provider's cancellation needs into `Receipt.batch_id`. Where it
+    says that nothing is scheduled under an id, or that it is too late, raise `InvalidRequest`.
+    """
+    account = case.account()
+    receipt = case.scheduled(account)
+    told = account.cancel_scheduled(receipt.batch_id or "")
+    assert receipt.batch_id == told.batch_id, "another batch was cancelled"
+    case.advance(timedelta(hours=3))
+    assert [] == _arrived(case), "it went all the same"
+    try:
+        account.cancel_scheduled(receipt.batch_id or "")
+    except InvalidRequest:
+        return
+    raise AssertionError("nothing is scheduled any more, and it was cancelled again")

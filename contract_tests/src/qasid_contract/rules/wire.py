@@ -27,7 +27,8 @@ value in the reply to an exchange that was asked so.
 
 ``call`` is ``{}``, or for `offers` service, country; for `acquire_number` services, country and
 more of `NumberOrder`; for `fetch_sms` activation_id, or limit, offset; for `release` activation_id,
-reason; for `send` messages (to, and text or template, values, …); for `otp` to, code, length,
+reason; for `send` messages (to, and text or template, values, …); for `cancel_scheduled` batch_id;
+for `otp` to, code, length,
 lifetime (seconds), channel; for `verify_otp` to, code; for `delivery_status` ids. An activation may
 have number, service, country and extra as well.
 

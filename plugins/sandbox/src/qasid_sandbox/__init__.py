@@ -16,6 +16,7 @@ Codes       any service word and any country of two capital letters can be rente
 ``POST /numbers/{id}/release``         ``reason``: unused or unusable → ``refund``
 ``GET /inbox?limit=&offset=``          also since (inclusive), until (exclusive) → ``messages``
 ``POST /messages``                     ``messages``, 1 to 100 → ``results``: accepted or refused
+``DELETE /messages/{id}``              takes a scheduled one back → ``cancelled``, its id
 ``POST /messages/status``              ``ids`` → ``reports``: id, to, state, at
 ``POST /otp``                          to, code or length, lifetime_seconds, channel → code, dial
 ``POST /otp/verify``                   to, code → ``accepted``, ``reason``: wrong, used or expired
@@ -58,6 +59,7 @@ from qasid.hookspecs import HOOKS, hookimpl
 from qasid.reading import filled, moment, retry_after, take
 from qasid.values import (
     Activation,
+    Cancelled,
     Credential,
     DeliveryReport,
     DeliveryState,
@@ -182,6 +184,12 @@ class Sandbox:
         if len(results) != len(messages):
             raise errors.ProtocolError(f"{len(messages)} messages, but {len(results)} results")
         return [_receipt(message.to, item) for message, item in zip(messages, results, strict=True)]
+
+    @hookimpl
+    def cancel_scheduled(self, batch_id: str, credential: Credential) -> Flow[Cancelled]:
+        """Take a scheduled message back, for its price. Each message is a batch of its own."""
+        data = yield from self._ask("DELETE", f"/messages/{segment(batch_id)}", credential)
+        return Cancelled(batch_id=filled(data, "cancelled"))
 
     @hookimpl
     def otp(self, order: OtpOrder, credential: Credential) -> Flow[OtpTicket]:
@@ -356,7 +364,8 @@ def _receipt(to: str, item: object) -> Receipt:
 
 def _accepted(to: str, item: object) -> Receipt:
     try:  # It was sent: what cannot be read is left out, and is no reason to send it twice.
-        return Receipt(to=to, id=filled(item, "id"), cost=_money(item, "price"))
+        name = filled(item, "id")
+        return Receipt(to=to, id=name, batch_id=name, cost=_money(item, "price"))
     except errors.ProtocolError:
         return Receipt(to=to)
 

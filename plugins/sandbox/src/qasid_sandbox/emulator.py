@@ -180,6 +180,7 @@ class SandboxEmulator:
     _codes: dict[str, _Code] = attrs.field(factory=dict, init=False)
     _faults: deque[tuple[Response, bool]] = attrs.field(factory=deque, init=False)
     _recent: deque[datetime] = attrs.field(factory=deque, init=False)
+    _cancelled: set[str] = attrs.field(factory=set, init=False)
     _serial: int = attrs.field(default=0, init=False)
 
     def handle(self, request: Request) -> Response:
@@ -269,7 +270,7 @@ class SandboxEmulator:
 
     def _perform(self, request: Request, now: datetime) -> Json:
         path = [unquote(part) for part in request.path.strip("/").split("/")]
-        name = path.pop(1) if path[0] == "numbers" and len(path) == 3 else ""
+        name = path.pop(1) if _names_one(request.method, path) else ""
         act = _ACTS.get((request.method, *path))
         if act is not SandboxEmulator._token:
             _check_token(request, now)
@@ -378,6 +379,16 @@ class SandboxEmulator:
         name = seal("msg", item.to.removeprefix("+"), stamp(due), stamp(call.now), self._next())
         return _Outgoing(id=name, item=item, due=due, delay=call.delay)
 
+    def _cancel(self, call: _Call) -> Json:
+        parts = unseal("msg", call.name)
+        waits = parts is not None and derivation.instant(parts[1]) > call.now
+        _require(waits and call.name not in self._cancelled, "nothing is scheduled under this id")
+        sent = [each for each in self._sent if each.id == call.name]
+        self._credit += _TEXT_PRICE * len(sent)
+        self._sent = [each for each in self._sent if each.id != call.name]
+        self._cancelled.add(call.name)
+        return {"cancelled": call.name}
+
     def _otp(self, call: _Call) -> Json:
         to, digits = take(call.body, "to", str), _wanted_code(call)
         expires_at = call.now + timedelta(seconds=_lifetime(call.body))
@@ -399,8 +410,10 @@ class SandboxEmulator:
         return {"accepted": not reason, "reason": reason}
 
     def _status(self, call: _Call) -> Json:
-        names = take(call.body, "ids", list)
-        return {"reports": [_report(str(name), call.delay, call.now) for name in names]}
+        names = [str(name) for name in take(call.body, "ids", list)]
+        reports = [_report(name, call.delay, call.now) for name in names]
+        gone = [{**r, "state": "cancelled"} if r["id"] in self._cancelled else r for r in reports]
+        return {"reports": gone}
 
     # Books.
 
@@ -423,6 +436,7 @@ _ACTS: Final[Mapping[tuple[str, ...], Callable[[SandboxEmulator, _Call], Json]]]
     ("POST", "numbers", "release"): SandboxEmulator._release,
     ("GET", "inbox"): SandboxEmulator._inbox,
     ("POST", "messages"): SandboxEmulator._send,
+    ("DELETE", "messages"): SandboxEmulator._cancel,
     ("POST", "messages", "status"): SandboxEmulator._status,
     ("POST", "otp"): SandboxEmulator._otp,
     ("POST", "otp", "verify"): SandboxEmulator._verify,
@@ -478,6 +492,12 @@ def _unrecorded(call: _Call, to: str, digits: str) -> _Code:
 
 
 # Reading requests.
+
+
+def _names_one(method: str, path: list[str]) -> bool:
+    """Whether the second part of a path is an id."""
+    number = path[0] == "numbers" and len(path) == 3
+    return number or (method, *path[:1], len(path)) == ("DELETE", "messages", 2)
 
 
 def _read(request: Request, name: str, now: datetime) -> _Call:
