@@ -297,6 +297,6 @@ SOUND["receipts without ids"] = contract(
         send=_without_ids,
         delivery_status=None,
         cancel_scheduled=None,
-        info=attrs.evolve(INFO, support=INFO.support | _NO_IDS),
+        info=attrs.evolve(INFO, support={**INFO.support, **_NO_IDS}),
     )
 )
