@@ -7,15 +7,16 @@ out here.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, Final
+from weakref import WeakKeyDictionary
 
 import attrs
 import pytest
 from mutation import contract, mutant
 
 from qasid import errors
-from qasid.effects import Flow, Response
+from qasid.effects import Flow, Request, Response
 from qasid.hookspecs import HOOKS, hookimpl
 from qasid.reading import take
 from qasid.values import (
@@ -23,6 +24,7 @@ from qasid.values import (
     Credential,
     InboundMessage,
     InboxQuery,
+    Limit,
     Money,
     OtpOrder,
     OtpTicket,
@@ -50,6 +52,30 @@ def with_only(*hooks: str, **members: Any) -> type:
     support = {hook: Support.full() for hook in hooks}
     gone = dict.fromkeys({*HOOKS} - {*hooks})
     return mutant(Reference, info=attrs.evolve(INFO, support=support), **{**gone, **members})
+
+
+# Getting in.
+
+
+@hookimpl
+def counted_on_for_less(self: Any) -> Flow[Credential]:
+    """The answer does not tell how long a token lives, so it is used for a part of that."""
+    given = yield from Reference.authenticate(self)
+    assert given.expires_at is not None
+    return attrs.evolve(given, expires_at=given.expires_at - timedelta(minutes=20))
+
+
+def _five_a_second(self: ReferenceEmulator, request: Request) -> Response:
+    """Refuses the sixth request of any second."""
+    recent = [at for at in ASKED.get(self, ()) if at + timedelta(seconds=1) > self.now]
+    if len(recent) >= 5:
+        return Response(status=429)
+    ASKED[self] = [*recent, self.now]
+    return ReferenceEmulator.answer(self, request)
+
+
+ASKED: Final = WeakKeyDictionary[ReferenceEmulator, list[datetime]]()
+FIVE_A_SECOND: Final = Limit(requests=5, period=timedelta(seconds=1))
 
 
 # Codes.
@@ -166,6 +192,13 @@ VARIETIES: Final[Mapping[str, type[ProviderContract]]] = {
     "codes only": contract(with_only("authenticate", "otp", "verify_otp")),
     "its own codes": contract(mutant(Reference, otp=its_own_codes_alone)),
     "given codes": contract(mutant(Reference, otp=given_codes_alone)),
+    "tokens used for less than they live": contract(
+        mutant(Reference, authenticate=counted_on_for_less)
+    ),
+    "a narrow limit": contract(
+        mutant(Reference, info=attrs.evolve(INFO, limits=(FIVE_A_SECOND,))),
+        mutant(ReferenceEmulator, answer=_five_a_second),
+    ),
     "small amounts": contract(emulator=mutant(ReferenceEmulator, fund=_fund)),
     "one module": contract(emulator=mutant(ReferenceEmulator, __module__=Reference.__module__)),
 }

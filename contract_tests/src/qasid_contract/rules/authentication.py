@@ -20,6 +20,9 @@ from qasid_contract.rulebook import rule
 
 _THREADS: Final = 20
 
+#: A provider that is not told when a token ends may count on as little as an eighth of its life.
+_LIVES: Final = 8
+
 
 @rule("AUTH-1", any_of=HOOKS_THAT_ASK)
 def wrong_secrets_do_not_get_in(case: Case) -> None:
@@ -60,9 +63,12 @@ def a_token_that_has_run_out_is_renewed(case: Case) -> None:
     credential = account.authenticate()
     case.wire.forget()
     ends = credential.expires_at or case.clock.now() + timedelta(days=1)
-    case.emulator.advance(ends - case.clock.now() + timedelta(seconds=1))
-    call()
-    asked = _count(login, case.wire.requests)
+    for _ in range(_LIVES if credential.expires_at else 1):
+        case.emulator.advance(ends - case.clock.now() + timedelta(seconds=1))
+        call()
+        asked = _count(login, case.wire.requests)
+        if asked:
+            break
     # A token of which nobody says when it ends may still be good.
     assert asked == 1 or (asked == 0 and credential.expires_at is None), f"{asked} token requests"
 

@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any, Final, Protocol
 
 import attrs
@@ -43,6 +44,7 @@ _BUSY: Final = Fault(
 
 def _ready(case: Case, hook: str) -> functools.partial[Flow[Any]]:
     """The provider's own hook with the arguments that the core would give it."""
+    _pause(case)
     method = getattr(case.provider, hook)
     given: list[tuple[Any, ...]] = []
 
@@ -56,6 +58,12 @@ def _ready(case: Case, hook: str) -> functools.partial[Flow[Any]]:
     with contextlib.suppress(InvalidRequest):
         call()
     return functools.partial(method, *given[0])
+
+
+def _pause(case: Case) -> None:
+    """Wait until none of the provider's limits counts what was asked: here no core keeps them."""
+    periods = [limit.period for limit in case.info.limits]
+    case.advance(max(periods, default=timedelta()))
 
 
 def _answer(case: Case, effect: object) -> Response | None:
