@@ -16,11 +16,12 @@ import pytest
 from mutation import contract, mutant
 
 from qasid import errors
-from qasid.effects import Flow, Request, Response
+from qasid.effects import Flow, Request, Response, segment
 from qasid.hookspecs import HOOKS, hookimpl
 from qasid.reading import take
 from qasid.values import (
     Activation,
+    Cancelled,
     Credential,
     InboundMessage,
     InboxQuery,
@@ -125,6 +126,21 @@ def _no_refund(self: Any, number_id: str) -> object:
     return {"refund": None}
 
 
+@hookimpl
+def cancelled_without_words(self: Any, batch_id: str, credential: Credential) -> Flow[Cancelled]:
+    """That the status is 200 says it all."""
+    path = f"/batches/{segment(batch_id)}/cancel"
+    response = yield self._request("POST", path, credential)
+    if not response.ok or response.body:
+        take(self._read(response), "cancelled", str)
+    return Cancelled(batch_id=batch_id)
+
+
+def _silent(self: Any, batch_id: str) -> object:
+    ReferenceEmulator._cancel(self, batch_id)
+    return {"refund": None}
+
+
 def _with_extra(self: Any, item: Any, response: Response) -> Activation:
     """Without an end or a price, and with a text that later calls need."""
     told: Activation = Reference._activation(self, item, response)
@@ -175,6 +191,10 @@ VARIETIES: Final[Mapping[str, type[ProviderContract]]] = {
     "wordless releases": contract(
         mutant(Reference, release=released_without_words),
         mutant(ReferenceEmulator, _reply=_wordless, _release=_no_refund),
+    ),
+    "wordless cancellations": contract(
+        mutant(Reference, cancel_scheduled=cancelled_without_words),
+        mutant(ReferenceEmulator, _reply=_wordless, _cancel=_silent),
     ),
     "activations with little in them": contract(
         mutant(

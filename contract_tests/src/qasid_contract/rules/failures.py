@@ -52,7 +52,8 @@ def _some(case: Case, faults: Sequence[Fault], count: int = 1) -> Sequence[Fault
 def an_unreadable_reply_is_an_error(case: Case) -> None:
     """A reply of status 200 that cannot be read is an error, and unknown where it was not safe.
 
-    Only `send` may say *accepted, without an id*, and `release` may be content with an empty body.
+    Only `send` may say *accepted, without an id*, and `release` and `cancel_scheduled` may be
+    content with an empty body.
 
     Troubleshooting: read every reply with `Response.json` and `qasid.reading.take`, which raise
     `ProtocolError`; never give a default such as zero or an empty list for what could not be read.
@@ -67,7 +68,8 @@ def _content(trial: Trial) -> bool:
     reply = trial.fault.response
     if isinstance(trial.result, values.Receipt):
         return trial.result.accepted
-    return isinstance(trial.result, values.Released) and reply is not None and len(reply.body) < 3
+    wordless = isinstance(trial.result, values.Released | values.Cancelled)
+    return wordless and reply is not None and len(reply.body) < 3
 
 
 @rule("FAIL-2", any_of=HOOKS_THAT_ASK, paths=BOTH)
