@@ -16,9 +16,8 @@ that of the login. What they do not say is marked *[not documented]* at its line
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from datetime import UTC, datetime, timedelta
-from decimal import Decimal
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any, ClassVar, Final, TypeAlias
 
 import attrs
@@ -27,7 +26,7 @@ from qasid import errors
 from qasid.effects import Flow, Request, Response, segment
 from qasid.fields import base_url, secret
 from qasid.hookspecs import hookimpl
-from qasid.reading import filled, retry_after, take
+from qasid.reading import filled, retry_after
 from qasid.values import (
     Activation,
     Cancelled,
@@ -45,8 +44,10 @@ from qasid.values import (
     TemplateMessage,
     TextMessage,
 )
-from qasid_smsafzar.parcels import BULK, TEMPLATE, Letter, Parcel, packed, worded
-from qasid_smsafzar.tables import DENIALS, FIELDS, OF_RECIPIENT, OF_TEMPLATE, STATUSES, UNITS
+from qasid_smsafzar import answers
+from qasid_smsafzar.parcels import BULK, Letter, Parcel, packed, worded
+from qasid_smsafzar.refusals import by_field, told, words
+from qasid_smsafzar.tables import STATUSES
 
 __all__ = ["SMSAfzar"]
 
@@ -55,6 +56,7 @@ _Error: TypeAlias = type[errors.ProviderError]
 _FULL: Final = Support.full()
 _MOST: Final = 100  # messages in a bulk, ids in a question, messages of the inbox
 _SECOND: Final = timedelta(seconds=1)
+_SCHEDULED: Final = "/messages/send/scheduled"
 _HEADERS: Final = {"Accept": "application/json", "Cache-Control": "no-cache"}
 
 # Of the first request of a `send` the core can mend these, as it may begin again …
@@ -69,6 +71,9 @@ _HOPELESS: Final[tuple[_Error, ...]] = (
     errors.PermissionDenied,
     errors.InsufficientCredit,
 )
+
+# A bulk is refused for the sake of somebody in it, and does not say for whose.
+_OF_ONE: Final[tuple[_Error, ...]] = (errors.InvalidRecipient, errors.RecipientOptedOut)
 
 
 def _codes(given: Any) -> frozenset[str]:
@@ -164,12 +169,7 @@ class SMSAfzar:
     def balance(self, credential: Credential) -> Flow[Money]:
         """Tell the credit in rials, whichever unit the panel counts in."""
         response = yield from self._ask("GET", "/account/balance", credential)
-        body = response.json()
-        # [not documented] The members' names: one is the amount, the other is its unit.
-        rials = UNITS.get(_only(body, str).strip().lower())
-        if rials is None:
-            raise errors.ProtocolError("the balance is neither in rials nor in tomans")
-        return Money(_only(body, Decimal) * rials, "IRR")
+        return answers.money(response)
 
     @hookimpl
     def fetch_sms(
@@ -181,7 +181,7 @@ class SMSAfzar:
         """
         query = {"count": _count(inbox)}
         response = yield from self._ask("GET", "/messages/received/recent", credential, query=query)
-        return _oldest_first([_inbound(item) for item in _items(response)])
+        return answers.inbox(response)
 
     @hookimpl
     def send(
@@ -229,7 +229,7 @@ class SMSAfzar:
             response = yield from self._ask(
                 "POST", "/messages/status", credential, json={"sentMessageIdes": asked}, safe=True
             )
-            codes |= _states(response, asked)
+            codes |= answers.states(response, asked)
         return [self._report(receipt, codes.get(receipt.id or "")) for receipt in receipts]
 
     def _ask(
@@ -263,21 +263,20 @@ class SMSAfzar:
     # How it says no.
 
     def _refusal(self, path: str, response: Response) -> errors.ProviderError:
-        code, fields = _told(response)
+        code, fields = told(response)
         wait = retry_after(response)
         if response.status == 429 and wait is None:
             wait = _SECOND  # [not documented]: of five a second, one is free by then
         kind = self._kind(path, response.status, code, fields)
-        words = _words(response.status, code, fields)
-        return kind(words, code=code, retry_after=wait, response=response)
+        said = words(response.status, code, fields)
+        return kind(said, code=code, retry_after=wait, response=response)
 
     def _kind(self, path: str, status: int, code: str | None, fields: Sequence[str]) -> _Error:
         if status >= 500:
             return errors.ProviderUnavailable
         if status in STATUSES or status < 400:
             return STATUSES.get(status, errors.ProtocolError)
-        kind = self._by_code(code) or _by_field(path, {*fields})
-        # A bulk is refused for somebody in it, and does not say for whom.
+        kind = self._by_code(code) or by_field(path, {*fields})
         return errors.InvalidRequest if path == BULK and kind in _OF_ONE else kind
 
     def _by_code(self, code: str | None) -> _Error | None:
@@ -299,46 +298,6 @@ class SMSAfzar:
         return DeliveryReport(receipt_id=receipt.id or "", state=state, to=receipt.to, code=code)
 
 
-_SCHEDULED: Final = "/messages/send/scheduled"
-_OF_ONE: Final[tuple[_Error, ...]] = (errors.InvalidRecipient, errors.RecipientOptedOut)
-
-
-def _told(response: Response) -> tuple[str | None, list[str]]:
-    """The code of an error and the known fields that it names. It need not have a body."""
-    try:
-        body = response.json()
-    except errors.ProtocolError:
-        return None, []
-    code = body.get("errorCode") if isinstance(body, Mapping) else None
-    return str(code) if type(code) is int else None, [*dict.fromkeys(_fields(body))]
-
-
-def _fields(body: object) -> Iterator[str]:
-    """Names of fields come as ``UserName``, ``count``, and who knows how else."""
-    listed = body.get("validationErrors") if isinstance(body, Mapping) else None
-    for item in listed if isinstance(listed, list) else []:
-        name = item.get("field") if isinstance(item, Mapping) else None
-        words = re.findall("[a-z]+", name.lower()) if isinstance(name, str) else []
-        yield from (word for word in words if word in FIELDS)
-
-
-def _by_field(path: str, fields: set[str]) -> _Error:
-    if path == TEMPLATE and fields & OF_TEMPLATE:
-        return errors.TemplateRejected
-    return errors.InvalidRecipient if fields & OF_RECIPIENT else errors.InvalidRequest
-
-
-def _words(status: int, code: str | None, fields: Sequence[str]) -> str:
-    """What an error says: never the provider's own text, which may repeat ours."""
-    said = f"SMSAfzar answered {status}" + (f" ({code})" if code else "")
-    if status == 403 and code in DENIALS:
-        return f"{said}: {DENIALS[code]}"
-    if status >= 500 and code:
-        return f"{said}; its support can look that number up"
-    named = ", ".join(dict.fromkeys(FIELDS[field] for field in fields))
-    return f"{said}: it does not take {named}" if named else said
-
-
 # What cannot be said to this API is refused before the wire.
 
 
@@ -350,73 +309,3 @@ def _count(inbox: Activation | InboxQuery) -> int:
     if inbox.limit > _MOST:
         raise errors.InvalidRequest(f"limit: SMSAfzar tells the newest {_MOST} at most")
     return inbox.limit
-
-
-# How its answers are read.
-
-_KINDS: Final[Mapping[type, tuple[type, ...]]] = {Decimal: (int, Decimal), int: (int,), str: (str,)}
-
-
-def _only(body: object, kind: type) -> Any:
-    """The one member of that type, as its name is not documented. Raises `ProtocolError`."""
-    members = body.items() if isinstance(body, Mapping) else ()
-    found = [
-        name
-        for name, value in members
-        if isinstance(value, _KINDS[kind]) and not isinstance(value, bool)
-    ]
-    if len(found) != 1:
-        raise errors.ProtocolError(f"{len(found)} members are a {kind.__name__}, where one was due")
-    return take(body, found[0], kind)
-
-
-def _items(response: Response) -> list[Any]:
-    """The list that an answer is or, [not documented] as well, the only one in it."""
-    body = response.json()
-    lists = [one for one in body.values() if isinstance(one, list)] if _is_object(body) else [body]
-    if len(lists) != 1 or not isinstance(lists[0], list):
-        raise errors.ProtocolError("the reply is not a list, nor an object with one list in it")
-    return lists[0]
-
-
-def _is_object(value: object) -> bool:
-    return isinstance(value, Mapping)
-
-
-def _states(response: Response, asked: Sequence[str]) -> dict[str, str]:
-    """The code of each message by its id."""
-    found: dict[str, str] = {}
-    for item in _items(response):
-        if not isinstance(item, Mapping):
-            raise errors.ProtocolError("the state of a message is not an object")
-        # [not documented] The members' names: one is an id of ours, one whole number the code.
-        ids = [one for one in item.values() if isinstance(one, str) and one in asked]
-        found |= {one: str(_only(item, int)) for one in ids}
-    return found
-
-
-def _inbound(item: object) -> InboundMessage:
-    # [not documented] All members: named here as those of a send are. The text alone is needed.
-    at = take(item, "receivedTimestamp", int, None)
-    return InboundMessage(
-        text=take(item, "content", str),
-        sender=take(item, "senderNumber", str, None),
-        to=take(item, "recipientNumber", str, None),
-        received_at=None if at is None else _moment(at),
-        id=take(item, "receivedMessageId", str, None),
-    )
-
-
-def _moment(seconds: int) -> datetime:
-    try:
-        return datetime.fromtimestamp(seconds, UTC)
-    except (OverflowError, ValueError, OSError):
-        raise errors.ProtocolError("'receivedTimestamp' is no moment of this world") from None
-
-
-def _oldest_first(messages: list[InboundMessage]) -> list[InboundMessage]:
-    """By the moments, if all are told; else as they came."""
-    dated = [(one.received_at, one) for one in messages if one.received_at is not None]
-    if len(dated) < len(messages):
-        return messages
-    return [one for _, one in sorted(dated, key=lambda pair: pair[0])]
