@@ -79,6 +79,7 @@ _ACCOUNTS: Final[Mapping[str, tuple[str, int] | None]] = {
     "MethodsFail": (_METHODS, _SERVER_ERROR),
 }
 
+_SCHEDULED: Final = ("messages", "send", "scheduled")
 _SENDER: Final = re.compile(r"(?:\+98|0098|98)?[1-9][0-9]{3,13}")
 _RECIPIENT: Final = re.compile(r"(?:0|\+98|0098|98)?(9[0-9]{9})")
 
@@ -242,14 +243,9 @@ class SMSAfzarEmulator:
         return Response(status=status, headers=headers, body=content, received_at=self._now())
 
     def _route(self, request: Request) -> _Json:
-        # Split first, decode after: an encoded slash stays inside its segment.
-        path = tuple(unquote(part) for part in request.path.split("/")[1:])
-        *above, last = path
-        if request.method == "DELETE" and tuple(above) == ("messages", "send", "scheduled"):
-            self._let_in(request)
-            return self._cancel(last)
-        verbs = _METHODS_OF.get(path)
-        if verbs is None:
+        path = _path(request)
+        verbs = _METHODS_OF.get((*path[:3], "*") if path[:3] == _SCHEDULED and path[3:] else path)
+        if verbs is None or len(path) > 4:
             raise _Refused(404, None)  # not documented, as is the next one
         if request.method not in verbs:
             raise _Refused(405, None)
@@ -270,7 +266,7 @@ class SMSAfzarEmulator:
             raise _denied(denial[1])
 
     def _token(self, request: Request) -> _Json:
-        name, password, domain = _login(request.payload())
+        name, password, domain = _login(_body(request))
         wrong = (password, domain) != (self.settings["password"], self.settings["domain"])
         if name not in _ACCOUNTS or wrong:
             raise _error(401, 401)
@@ -289,7 +285,7 @@ class SMSAfzarEmulator:
     # Sending. The bodies of successes are not documented.
 
     def _send_one(self, request: Request) -> _Json:
-        body = request.payload()
+        body = _body(request)
         _check(
             SenderNumber=_is_sender(body.get("senderNumber")),
             RecipientNumber=_is_recipient(body.get("recipientNumber")),
@@ -300,7 +296,7 @@ class SMSAfzarEmulator:
         return self._taken_one([letter], body)
 
     def _send_bulk(self, request: Request) -> _Json:
-        body = request.payload()
+        body = _body(request)
         senders, recipients, contents = arrays = _arrays(body)
         _check(
             SenderNumbers=_is_list(senders, _is_sender),
@@ -317,7 +313,7 @@ class SMSAfzarEmulator:
         return self._told({"batchId": batch, "sentMessageIdes": ids})
 
     def _send_template(self, request: Request) -> _Json:
-        body = request.payload()
+        body = _body(request)
         template: Any = body.get("templateId")
         known = isinstance(template, str) and template in self.templates
         sender: Any = body.get("senderNumber", self.template_senders.get(template) if known else "")
@@ -381,7 +377,8 @@ class SMSAfzarEmulator:
         self._made += 1
         return str(uuid.uuid5(uuid.NAMESPACE_URL, f"https://api.smsafzar.ir/{self._made}"))
 
-    def _cancel(self, batch_id: str) -> _Json:
+    def _cancel(self, request: Request) -> _Json:
+        batch_id = _path(request)[-1]
         batch = [one for one in self._sent if one.batch == batch_id and one.scheduled]
         if not batch or batch[0].cancelled or batch[0].at <= self._now():
             raise _error(400, 1106)
@@ -396,7 +393,7 @@ class SMSAfzarEmulator:
     # Reports.
 
     def _status(self, request: Request) -> _Json:
-        ids: Any = request.payload().get("sentMessageIdes")
+        ids: Any = _body(request).get("sentMessageIdes")
         _check(SentMessageIdes=_is_list(ids, lambda one: isinstance(one, str), most=None))
         if len(ids) > _MOST:
             raise _error(400, 1001, _TOO_MANY_IDS)  # without `validationErrors`
@@ -481,6 +478,7 @@ _METHODS_OF: Final[
     ("messages", "send"): {"POST": SMSAfzarEmulator._send_one},
     ("messages", "send", "bulk"): {"POST": SMSAfzarEmulator._send_bulk},
     ("messages", "send", "template"): {"POST": SMSAfzarEmulator._send_template},
+    (*_SCHEDULED, "*"): {"DELETE": SMSAfzarEmulator._cancel},
     ("messages", "status"): {"POST": SMSAfzarEmulator._status},
     ("messages", "received", "recent"): {"GET": SMSAfzarEmulator._recent},
     ("account", "balance"): {"GET": SMSAfzarEmulator._tell_balance},
@@ -490,6 +488,17 @@ _NAMES: Final = ("SenderNumbers", "RecipientNumbers", "Contents")
 
 
 # Reading requests.
+
+
+def _path(request: Request) -> tuple[str, ...]:
+    # Split first, decode after: an encoded slash stays inside its segment.
+    return tuple(unquote(part) for part in request.path.split("/")[1:])
+
+
+def _body(request: Request) -> Mapping[str, Any]:
+    """The members of a JSON body; the manual knows no other kind, and such a one has none."""
+    kind = (request.header("Content-Type") or "").lower()
+    return request.payload() if kind.startswith("application/json") else {}
 
 
 def _login(body: Mapping[str, Any]) -> tuple[str, str, str]:
