@@ -46,6 +46,17 @@ def test_01_the_token_is_used_as_it_came(connect: Connect, wire: Any) -> None:
     assert wire.seen[-1].header("Authorization") == "Bearer ltQZ6Yr3s-x5EZ2jg...."
 
 
+@pytest.mark.parametrize("token", ["", "a\r\nX-Other: b", "توکن", None, 7])
+def test_01_a_token_that_cannot_stand_in_a_header_is_an_error(
+    connect: Connect, wire: Any, token: Any
+) -> None:
+    """Opaque is not arbitrary: it must not become a header of its own."""
+    wire.reply(200, {"token": token})
+    with pytest.raises(qasid.ProtocolError, match="token"):
+        connect().balance()
+    assert wire.targets == ["POST /auth/token"]
+
+
 def test_01_a_token_is_counted_on_for_the_age_in_the_settings(
     connect: Connect, clock: VirtualClock
 ) -> None:

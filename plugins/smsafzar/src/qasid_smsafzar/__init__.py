@@ -163,6 +163,8 @@ class SMSAfzar:
         body = {"userName": self.username, "password": self.password, "domain": self.domain}
         response = yield from self._ask("POST", "/auth/token", json=body, safe=True)
         token = filled(response.json(), "token")
+        if not (token.isascii() and token.isprintable()):
+            raise errors.ProtocolError("the token cannot stand in a header")
         return Credential(token=token, expires_at=response.received_at + self.token_age)
 
     @hookimpl
@@ -209,10 +211,10 @@ class SMSAfzar:
 
     @hookimpl
     def cancel_scheduled(self, batch_id: str, credential: Credential) -> Flow[Cancelled]:
-        """Take back all of a batch, up to 30 seconds before its moment. A success has no words."""
+        """Take back all of a batch, up to 30 seconds before its moment."""
         path = f"{_SCHEDULED}/{segment(batch_id)}"
         response = yield from self._ask("DELETE", path, credential)
-        # [not documented] What a success says: nothing that is needed. A page is not from SMSAfzar.
+        # [not documented] What a success says; status 200 is enough. A page is not from SMSAfzar.
         if response.body and not isinstance(response.json(), Mapping):
             raise errors.ProtocolError("the reply to a cancellation is no JSON object")
         return Cancelled(batch_id=batch_id)
