@@ -21,6 +21,7 @@ class Provider:
     info: ClassVar = None
     api_key: str = secret()
     token: str = secret(default="none")
+    refresh_token: str | None = secret(default=None)
     base_url: str = base_url("https://api.example.com/v1")
 
 
@@ -33,12 +34,25 @@ def test_a_secret_is_not_shown() -> None:
 def test_a_secret_is_known_as_one() -> None:
     """And other fields are not."""
     fields = attrs.fields_dict(Provider)
-    assert [True, True, False] == [is_secret(fields[name]) for name in fields]
+    assert [True, True, True, False] == [is_secret(fields[name]) for name in fields]
 
 
 def test_a_secret_may_have_a_default() -> None:
     """Then it need not be given."""
     assert "none" == Provider(api_key=SECRET).token
+
+
+def test_a_secret_may_be_left_out_where_its_default_is_none() -> None:
+    """None is then a value like any other, also where it is given."""
+    assert Provider(api_key=SECRET).refresh_token is None
+    assert Provider(api_key=SECRET, refresh_token=None).refresh_token is None
+
+
+@pytest.mark.parametrize("value", ["", 7, "with\na line end"])
+def test_a_secret_that_may_be_left_out_is_clean_where_it_is_given(value: Any) -> None:
+    """An empty variable of the environment is a mistake, and no token."""
+    with pytest.raises(ValueError, match=r"^(is empty|holds a control character)"):
+        Provider(api_key=SECRET, refresh_token=value)
 
 
 @pytest.mark.parametrize("value", ["", None, 7, b"bytes"])

@@ -20,10 +20,12 @@ def _clean_secret(instance: object, attribute: attrs.Attribute[Any], value: obje
 
 
 def secret(*, default: Any = attrs.NOTHING) -> Any:
-    """A setting that must not be seen: no `repr`, no empty value, no control characters."""
-    return attrs.field(
-        default=default, repr=False, validator=_clean_secret, metadata={_SECRET: True}
-    )
+    """A setting that must not be seen: no `repr`, no empty value, no control characters.
+
+    With `default=None` it may be left out, as where it usually comes from somewhere else.
+    """
+    check = attrs.validators.optional(_clean_secret) if default is None else _clean_secret
+    return attrs.field(default=default, repr=False, validator=check, metadata={_SECRET: True})
 
 
 def base_url(default: str) -> Any:
