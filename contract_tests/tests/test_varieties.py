@@ -27,6 +27,7 @@ from qasid.values import (
     InboxQuery,
     Limit,
     Money,
+    Offer,
     OtpOrder,
     OtpTicket,
     Receipt,
@@ -148,6 +149,16 @@ def _with_extra(self: Any, item: Any, response: Response) -> Activation:
 
 
 @hookimpl
+def offers_by_service(
+    self: Any, service: str | None, country: str | None, credential: Credential
+) -> Flow[Sequence[Offer]]:
+    """There is a list for each service, and none of services."""
+    if service is None:
+        raise errors.InvalidRequest("service: name one; there is no list of all")
+    return (yield from Reference.offers(self, service, country, credential))
+
+
+@hookimpl
 def newest_message_alone(
     self: Any, inbox: Activation | InboxQuery, credential: Credential
 ) -> Flow[Sequence[InboundMessage]]:
@@ -202,6 +213,16 @@ VARIETIES: Final[Mapping[str, type[ProviderContract]]] = {
             _activation=_with_extra,
             info=attrs.evolve(INFO, activation_lifetime=timedelta(minutes=15)),
         )
+    ),
+    "offers for a service that is named": contract(
+        mutant(
+            Reference,
+            offers=offers_by_service,
+            info=attrs.evolve(
+                INFO, support={**INFO.support, "offers": Support.partial("a service is named")}
+            ),
+        ),
+        offer=("acme", "IR"),
     ),
     "one message": contract(mutant(Reference, fetch_sms=newest_message_alone)),
     "texts only": contract(

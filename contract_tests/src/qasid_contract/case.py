@@ -167,8 +167,15 @@ class Case:
         if "offers" not in self.implemented:
             self.emulator.stock(*self.contract.offer, 1000)
             return self.contract.offer
-        found = next(offer for offer in account.offers() if offer.stock != 0)
+        found = next(offer for offer in self.listed(account) if offer.stock != 0)
         return found.service, found.country
+
+    def listed(self, account: accounts.Account) -> list[values.Offer]:
+        """All offers; those of the contract's service where `offers` cannot tell them all."""
+        named = self.contract.offer is not ProviderContract.offer
+        if named and self.info.supports("offers").level is values.SupportLevel.PARTIAL:
+            return account.offers(self.contract.offer[0])
+        return account.offers()
 
     def text(self, text: str = TEXT) -> values.TextMessage:
         """A message that the provider can send."""
@@ -209,7 +216,7 @@ class Case:
         return account.balance
 
     def _offers(self, account: accounts.Account) -> Callable[[], Any]:
-        return account.offers
+        return lambda: self.listed(account)
 
     def _acquire_number(self, account: accounts.Account) -> Callable[[], Any]:
         service, country = self.offered(account)

@@ -33,11 +33,11 @@ class ProviderContract:
     Each rule becomes a test of this class. Nothing else may be defined in it but the names below.
 
     `recipient` is a number that the provider can send to (E.164). `offer` is a service and a
-    country in the provider's codes, for one that rents and has no `offers`. `sample_message` is a
-    message to `recipient` for a provider that cannot send plain texts: a template with at least one
-    value. `examples` is a package of JSON files with the provider's documented exchanges; by
-    default ``<provider's package>.examples``. `known_deviations` names rules that are red, with the
-    reason of each.
+    country in the provider's codes, for one that rents and has no `offers`, or whose `offers` are
+    PARTIAL as they must be told a service. `sample_message` is a message to `recipient` for a
+    provider that cannot send plain texts: a template with at least one value. `examples` is a
+    package of JSON files with the provider's documented exchanges; by default ``<provider's
+    package>.examples``. `known_deviations` names rules that are red, with the reason of each.
 
     What is not given here is taken from the emulator's class, if it is there: `qasid contract` has
     nothing else to look at.
