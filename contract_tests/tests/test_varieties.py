@@ -40,7 +40,7 @@ from qasid.values import (
 from qasid_contract.contract import ProviderContract
 from qasid_contract.examples import Effort
 from qasid_contract.reference import INFO, Reference
-from qasid_contract.reference_emulator import ReferenceEmulator
+from qasid_contract.reference_emulator import ReferenceEmulator, Refused
 from qasid_contract.rulebook import Path, all_rules
 from qasid_contract.running import Status, run
 from qasid_sandbox import Sandbox
@@ -165,6 +165,19 @@ def newest_message_alone(
     return (yield from Reference.fetch_sms(self, inbox, credential))[-1:]
 
 
+class NarrowEmulator(ReferenceEmulator):
+    """One look for messages in 20 seconds."""
+
+    __module__ = ReferenceEmulator.__module__
+    looked_at: datetime | None = None
+
+    def _messages(self, number_id: str) -> list[dict[str, str]]:
+        last, self.looked_at = self.looked_at, self.now
+        if last is not None and self.now - last < timedelta(seconds=20):
+            raise Refused(429, "too_many")
+        return super()._messages(number_id)
+
+
 # Sending.
 
 
@@ -223,6 +236,17 @@ VARIETIES: Final[Mapping[str, type[ProviderContract]]] = {
             ),
         ),
         offer=("acme", "IR"),
+    ),
+    "a narrow limit": contract(
+        mutant(
+            Reference,
+            info=attrs.evolve(
+                INFO,
+                limits=(Limit(requests=1, period=timedelta(seconds=20), hooks=["fetch_sms"]),),
+                poll_interval=timedelta(seconds=20),
+            ),
+        ),
+        NarrowEmulator,
     ),
     "one message": contract(mutant(Reference, fetch_sms=newest_message_alone)),
     "texts only": contract(
