@@ -100,6 +100,31 @@ def given_codes_alone(self: Any, order: OtpOrder, credential: Credential) -> Flo
     return (yield from Reference.otp(self, order, credential))
 
 
+# Tokens.
+
+
+@hookimpl
+def a_token_that_rotates(self: Any) -> Flow[Credential]:
+    """To ask for it twice does harm."""
+    flow = Reference.authenticate(self)
+    request = next(flow)
+    assert isinstance(request, Request)
+    response = yield attrs.evolve(request, safe=False)
+    try:
+        flow.send(response)
+    except StopIteration as stop:
+        credential: Credential = stop.value
+        return credential
+    raise AssertionError("it asks once")
+
+
+def _login_page(self: Any, response: Response) -> Any:
+    """A page of HTML is that of the login: the token is over, and nobody knows what was done."""
+    if response.ok and response.body.startswith(b"<"):
+        raise errors.AuthenticationFailed("a login page", outcome=errors.Outcome.UNKNOWN)
+    return Reference._read(self, response)
+
+
 # Numbers.
 
 
@@ -247,6 +272,9 @@ VARIETIES: Final[Mapping[str, type[ProviderContract]]] = {
             ),
         ),
         NarrowEmulator,
+    ),
+    "tokens that rotate": contract(
+        mutant(Reference, authenticate=a_token_that_rotates, _read=_login_page)
     ),
     "one message": contract(mutant(Reference, fetch_sms=newest_message_alone)),
     "texts only": contract(

@@ -40,12 +40,14 @@ class Wire:
     """What goes between the account and the emulator, every request in its wire form.
 
     `sent` are the same requests as they left the account, which alone knows whether they are safe.
+    `login` are method and path of the request that let the account in, where that is not the act.
     """
 
     emulator: Emulator
     requests: list[Request] = attrs.field(factory=list)
     sent: list[Request] = attrs.field(factory=list)
     fault: Fault | None = None
+    login: tuple[str, str] | None = None
 
     def handle(self, request: Request) -> Response:
         """Note the request; answer it, or fail at it for as long as a fault is armed."""
@@ -69,8 +71,11 @@ class Wire:
 
     @property
     def unsafe(self) -> int:
-        """How many requests that may change something have left the account."""
-        return sum(not request.safe for request in self.sent)
+        """How many requests that may change something have left the account.
+
+        One for a token is none: whatever became of it, the act was not performed by it.
+        """
+        return sum(not r.safe and (r.method, r.path) != self.login for r in self.sent)
 
 
 class Case:
@@ -200,6 +205,7 @@ class Case:
         """
         if "authenticate" in self.implemented and hook != "authenticate":
             account.authenticate()
+            self.wire.login = (self.wire.sent[-1].method, self.wire.sent[-1].path)
         prepare: Callable[[accounts.Account], Callable[[], Any]] = getattr(self, f"_{hook}")
         ready = prepare(account)
         self.wire.forget()

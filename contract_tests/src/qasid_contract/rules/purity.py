@@ -105,14 +105,8 @@ def _watched(case: Case, during: _During) -> Iterator[str]:
     """
     for hook in case.asking_hooks():
         _driven(_ready(case, hook)(), case)
-        case.advance(_pause(case))
         _driven(_ready(case, hook)(), case, during)
         yield hook
-
-
-def _pause(case: Case) -> timedelta:
-    """How long to wait between two calls where no core is there to keep the provider's limits."""
-    return max((limit.period for limit in case.info.limits), default=timedelta(0))
 
 
 # What they may do.
