@@ -28,6 +28,7 @@ from qasid.fields import base_url, secret
 from qasid.hookspecs import hookimpl
 from qasid.reading import filled, moment, retry_after, take
 from qasid.values import (
+    Acquired,
     Activation,
     Credential,
     InboundMessage,
@@ -41,6 +42,7 @@ from qasid.values import (
     ReleaseReason,
     Source,
     Support,
+    UnusedCap,
 )
 
 __all__ = ["MyOnlineSim"]
@@ -91,9 +93,9 @@ class MyOnlineSim:
         },
         # For the account: that it is not for each number is [not documented], and the safer guess.
         limits=(Limit(requests=1, period=_PACE, hooks=["fetch_sms"]),),
-        # Its place: more than 50 numbers in a day of Tehran, none of which gets a message, and the
-        # account is blocked until its owner talks to the provider. That the day is Tehran's is
-        # [not documented]. The core's cap on numbers without a message is declared here.
+        # With more than 50 numbers in a day, none of which gets a message, the account is blocked
+        # until its owner has talked to the provider. That the day is Tehran's is [not documented].
+        unused_cap=UnusedCap(numbers=50, zone="Asia/Tehran"),
         poll_interval=_PACE,
         activation_lifetime=_LIFE,
         sources=(Source("MyOnlineSim API", "https://myonlinesim.com/documents", "2026-11-21"),),
@@ -157,9 +159,7 @@ class MyOnlineSim:
         return [offer for offer in found if country in {None, offer.country}]
 
     @hookimpl
-    def acquire_number(
-        self, order: NumberOrder, credential: Credential
-    ) -> Flow[Sequence[Activation]]:
+    def acquire_number(self, order: NumberOrder, credential: Credential) -> Flow[Acquired]:
         """Rent a number for each of up to 5 services. The answer tells no price."""
         path, form = _ordered(order)
         response = yield self._call(path, credential, form)
@@ -323,8 +323,7 @@ def _yes(body: object) -> bool:
 
 
 def _status(body: object) -> str | None:
-    status = body.get("status") if isinstance(body, Mapping) else None
-    return status if isinstance(status, str) else None
+    return _text(body, "status")
 
 
 def _refused(body: object, response: Response) -> errors.ProviderError:
@@ -381,8 +380,7 @@ def _or_nothing(response: Response) -> Any:
 
 def _oauth_error(body: object) -> str | None:
     """The word of OAuth. A refusal of numbers has an `error` as well, which is an object."""
-    error = body.get("error") if isinstance(body, Mapping) else None
-    return error if isinstance(error, str) else None
+    return _text(body, "error")
 
 
 def _remedy(error: str | None) -> str:
@@ -442,7 +440,7 @@ def _offer(item: object, form: Mapping[str, str]) -> Offer:
         country=filled(item, "code"),
         price=_rials(item, "price"),
         stock=take(item, "count", int),
-        country_name=take(item, "name", str, ""),
+        country_name=_text(item, "name") or "",
     )
 
 
@@ -455,7 +453,7 @@ def _numbers(response: Response) -> list[Any]:
     return [body] if items is None else items
 
 
-def _acquired(items: list[Any], order: NumberOrder, response: Response) -> list[Activation]:
+def _acquired(items: list[Any], order: NumberOrder, response: Response) -> Acquired:
     """Each item judged by its own `ok`, so that nothing that was paid for is lost."""
     activations: list[Activation] = []
     failures: dict[str, errors.ProviderError] = {}
@@ -466,22 +464,17 @@ def _acquired(items: list[Any], order: NumberOrder, response: Response) -> list[
             failures[service] = error
     if not activations:
         raise _gravest(failures)
-    return activations
+    return Acquired(activations, failures)
 
 
 def _matched(items: list[Any], services: Sequence[str]) -> Iterator[tuple[str, Any]]:
     """Each item with its service. A refusal names none [not documented]: then the next in order."""
-    named = {_named(item) for item in items}
+    named = {_text(item, "service") for item in items}
     rest = iter([service for service in services if service not in named])
     for item in items:
-        yield _named(item) or next(rest, ""), item
+        yield _text(item, "service") or next(rest, ""), item
     for service in rest:
         yield service, None
-
-
-def _named(item: object) -> str | None:
-    service = item.get("service") if isinstance(item, Mapping) else None
-    return service if isinstance(service, str) else None
 
 
 def _gravest(failures: Mapping[str, errors.ProviderError]) -> errors.ProviderError:
@@ -504,8 +497,9 @@ def _activation(service: str, item: Any, order: NumberOrder, response: Response)
     )
 
 
-def _text(item: Mapping[str, Any], key: str) -> str | None:
-    value = item.get(key)
+def _text(item: object, key: str) -> str | None:
+    """A text that is good to have, and no reason for an error."""
+    value = item.get(key) if isinstance(item, Mapping) else None
     return value if isinstance(value, str) else None
 
 
