@@ -13,10 +13,11 @@ import jsonschema
 import pytest
 from click.testing import CliRunner, Result
 
+import qasid
 from qasid import finding
 from qasid.effects import Request, Response
 from qasid.serving import HttpServer
-from qasid_contract import commands
+from qasid_contract import commands, live
 from qasid_sandbox import Sandbox
 from qasid_sandbox.emulator import SandboxEmulator
 
@@ -76,6 +77,16 @@ def test_without_a_cap_nothing_is_paid_for(real: Real) -> None:
     assert "balance: 100.00 USD" in ended.stdout
     assert 3 == ended.stdout.count("it costs money: give --spend-cap")
     assert "Try it?" not in ended.output
+
+
+@pytest.mark.parametrize(("reply", "ok"), [(None, None), (Response(status=400), False)])
+def test_what_a_plugin_refuses_to_ask_was_not_tried(reply: Response | None, ok: Any) -> None:
+    """As where `offers` must be told a service; what the provider refuses has failed."""
+
+    def call() -> object:
+        raise qasid.InvalidRequest("service: name one", response=reply)
+
+    assert ok is live._tried("offers", call).ok
 
 
 def test_each_is_confirmed_by_itself(real: Real) -> None:

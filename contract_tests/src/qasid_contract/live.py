@@ -119,6 +119,8 @@ def _tried(hook: str, call: Callable[[], object]) -> Sight:
     except qasid.BudgetExceeded as error:  # before anything was sent for it
         return Sight(hook, None, str(error))
     except qasid.QasidError as error:
+        if isinstance(error, qasid.InvalidRequest) and error.response is None:
+            return Sight(hook, None, str(error))  # it asks for more than is known here
         return Sight(hook, False, f"{type(error).__name__}: {error}")
 
 
