@@ -657,6 +657,16 @@ def test_a_yes_with_a_status_of_no_is_unknown(account: qasid.Account, wire: Wire
     assert caught.value.outcome is qasid.Outcome.UNKNOWN
 
 
+@pytest.mark.parametrize("hook", ["balance", "fetch_sms", "release"])
+def test_a_success_is_both_a_status_and_an_ok(
+    account: qasid.Account, wire: Wire, hook: str
+) -> None:
+    """Of two that contradict each other neither is believed."""
+    wire.reply(400, ANSWERS[hook])
+    with pytest.raises(qasid.ProtocolError):
+        CALLS[hook](account)
+
+
 _MEMBERS: Final = st.sampled_from([*number(), "error"])
 _VALUES: Final[st.SearchStrategy[Any]] = (
     st.none() | st.booleans() | st.integers() | st.text(max_size=5) | st.just([])
@@ -713,6 +723,10 @@ UNSAYABLE: Final[dict[str, tuple[str, Callable[[qasid.Account], Any]]]] = {
     "six at once": ("at most 5", lambda account: account.acquire_numbers(list("abcdef"), "60")),
     "one twice": ("twice", lambda account: account.acquire_numbers(["tg", "tg"], "60")),
     "two in one": ("commas", lambda account: account.acquire_number("tg,ig", "60")),
+    "an empty address": (
+        "callback_url",
+        lambda account: account.acquire_number("tg", "60", callback_url=""),
+    ),
     "an inbox": ("Activation", lambda account: account.fetch_sms(qasid.InboxQuery())),
 }
 

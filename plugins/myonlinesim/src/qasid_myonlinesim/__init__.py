@@ -142,7 +142,7 @@ class MyOnlineSim:
     def balance(self, credential: Credential) -> Flow[Money]:
         """Tell the credit in rials."""
         response = yield self._call("user/credit", credential, {}, safe=True)
-        return _rials(_answer(response), "credit")
+        return _rials(_answer(_body(response), response), "credit")
 
     @hookimpl
     def offers(
@@ -179,7 +179,7 @@ class MyOnlineSim:
         body = _body(response, forbidden=errors.RateLimited)
         if _status(body) == _PENDING and not _yes(body):
             return []
-        return _messages(_accepted(body, response), inbox.number)
+        return _messages(_answer(body, response), inbox.number)
 
     @hookimpl
     def release(
@@ -189,7 +189,7 @@ class MyOnlineSim:
         is_ban = "1" if reason is ReleaseReason.UNUSABLE else "0"
         form = {"service_code": activation.service, "is_ban": is_ban, "number_id": activation.id}
         response = yield self._call("number/ban", credential, form)
-        _answer(response)
+        _answer(_body(response), response)
         return Released(activation_id=activation.id)
 
     @hookimpl
@@ -240,6 +240,8 @@ def _prices(service: str | None) -> tuple[str, dict[str, str]]:
 
 def _ordered(order: NumberOrder) -> tuple[str, dict[str, str]]:
     services = _joined(order.services)
+    if order.callback_url == "":
+        raise errors.InvalidRequest("callback_url: it is empty; leave it out")
     callback = {} if order.callback_url is None else {"callback": order.callback_url}
     if len(order.services) == 1:
         one = {"service_code": services, "country_code": order.country}
@@ -302,15 +304,15 @@ def _json(response: Response) -> Any:
         raise
 
 
-def _answer(response: Response) -> Any:
-    body = _body(response)
+def _answer(body: object, response: Response) -> Any:
+    """The same object, if both the status of HTTP and `ok` are a yes."""
     if not response.ok:
         raise _refused(body, response)
     return _accepted(body, response)
 
 
 def _accepted(body: object, response: Response) -> Any:
-    """The same object, if it says that all is well. Raises what it says else."""
+    """The same object, if its own `ok` is a yes."""
     if not _yes(body):
         raise _refused(body, response)
     return body
