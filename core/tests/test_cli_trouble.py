@@ -219,6 +219,11 @@ class Dumb:
     base_url: str = "https://dumb.example.com"
 """
 
+VAGUE: Final = f"""
+{DUMB.replace("Dumb", "Vague")}
+    path_inbox: str = unverified("/inbox")
+""".replace("\nimport attrs", "\nimport attrs\nfrom qasid.fields import unverified")
+
 
 def test_a_broken_plugin_is_shown_with_the_reason(
     qasid: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -358,6 +363,29 @@ def test_the_doctor_cannot_prove_a_provider_without_a_free_question(
         ended.code,
         [line[:14] for line in ended.out.splitlines()[2:]],
     )
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        (None, ["path_inbox: no document confirms its default; ask the provider and set it"]),
+        ("/messages", []),
+    ],
+)
+def test_the_doctor_tells_a_default_that_no_document_confirms(
+    qasid: Command,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    path: str | None,
+    told: list[str],
+) -> None:
+    """Until another value is set; that is no failure."""
+    install(monkeypatch, tmp_path / "a", "qasid-vague", "vague = vague_one:Vague", VAGUE)
+    if path is not None:
+        monkeypatch.setenv("QASID_VAGUE_PATH_INBOX", path)
+    ended = qasid("doctor", "--account", "vague", "--json")
+    about = [f for f in ended.data if f["subject"] == "settings" and f["ok"] is None]
+    assert (0, told) == (ended.code, [finding["words"] for finding in about])
 
 
 @pytest.mark.parametrize(

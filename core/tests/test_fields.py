@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qasid.fields import base_url, is_secret, secret
+from qasid.fields import base_url, is_secret, is_unverified, secret, unverified
 
 SECRET: Final = "hush-hush"
 
@@ -23,18 +23,20 @@ class Provider:
     token: str = secret(default="none")
     refresh_token: str | None = secret(default=None)
     base_url: str = base_url("https://api.example.com/v1")
+    path_inbox: str = unverified("/inbox", validator=attrs.validators.min_len(1))
 
 
 def test_a_secret_is_not_shown() -> None:
     """Neither by `repr` nor by `str`."""
     provider = Provider(api_key=SECRET, token=SECRET)
-    assert "Provider(base_url='https://api.example.com/v1')" == repr(provider) == str(provider)
+    assert "Provider(base_url='https://api.example.com/v1', path_inbox='/inbox')" == repr(provider)
+    assert str(provider) == repr(provider)
 
 
 def test_a_secret_is_known_as_one() -> None:
     """And other fields are not."""
     fields = attrs.fields_dict(Provider)
-    assert [True, True, True, False] == [is_secret(fields[name]) for name in fields]
+    assert [True, True, True, False, False] == [is_secret(fields[name]) for name in fields]
 
 
 def test_a_secret_may_have_a_default() -> None:
@@ -53,6 +55,15 @@ def test_a_secret_that_may_be_left_out_is_clean_where_it_is_given(value: Any) ->
     """An empty variable of the environment is a mistake, and no token."""
     with pytest.raises(ValueError, match=r"^(is empty|holds a control character)"):
         Provider(api_key=SECRET, refresh_token=value)
+
+
+def test_a_default_that_no_document_confirms_is_known_as_one() -> None:
+    """It is a default all the same, and what is given in its place is checked."""
+    fields = attrs.fields_dict(Provider)
+    assert [False, False, False, False, True] == [is_unverified(fields[name]) for name in fields]
+    assert "/inbox" == Provider(api_key=SECRET).path_inbox
+    with pytest.raises(ValueError, match="path_inbox"):
+        Provider(api_key=SECRET, path_inbox="")
 
 
 @pytest.mark.parametrize("value", ["", None, 7, b"bytes"])

@@ -7,9 +7,10 @@ from urllib.parse import urlsplit
 
 import attrs
 
-__all__ = ["base_url", "is_secret", "secret"]
+__all__ = ["base_url", "is_secret", "is_unverified", "secret", "unverified"]
 
 _SECRET: Final = "qasid.secret"
+_UNVERIFIED: Final = "qasid.unverified"
 
 
 def _clean_secret(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
@@ -26,6 +27,11 @@ def secret(*, default: Any = attrs.NOTHING) -> Any:
     """
     check = attrs.validators.optional(_clean_secret) if default is None else _clean_secret
     return attrs.field(default=default, repr=False, validator=check, metadata={_SECRET: True})
+
+
+def unverified(default: Any, *, validator: Any = None) -> Any:
+    """A setting whose default no document confirms. ``qasid doctor`` says so while it is in use."""
+    return attrs.field(default=default, validator=validator, metadata={_UNVERIFIED: True})
 
 
 def base_url(default: str) -> Any:
@@ -59,3 +65,8 @@ def _is_address(value: object) -> TypeGuard[str]:
 def is_secret(field: attrs.Attribute[Any]) -> bool:
     """Whether a provider's field must not be seen."""
     return bool(field.metadata.get(_SECRET))
+
+
+def is_unverified(field: attrs.Attribute[Any]) -> bool:
+    """Whether no document confirms a provider's field's default."""
+    return bool(field.metadata.get(_UNVERIFIED))

@@ -21,6 +21,7 @@ from qasid.cli.session import (
     open_rentals,
     timeout_option,
 )
+from qasid.fields import is_unverified
 
 _UNKNOWN = "[not verified]"
 
@@ -69,7 +70,17 @@ def _account(name: str, timeout: float | None) -> Iterator[Finding]:
         return
     with opened:
         yield Finding(name, "settings", True, f"provider {opened.provider_name}")
+        yield from _guessed(opened)
         yield from _contact(opened)
+
+
+def _guessed(account: qasid.Account) -> Iterator[Finding]:
+    """Settings left at a default that no document confirms."""
+    provider = account.provider
+    for field in attrs.fields(type(provider)):
+        if is_unverified(field) and getattr(provider, field.name) == field.default:
+            words = f"{field.name}: no document confirms its default; ask the provider and set it"
+            yield Finding(account.name, "settings", None, words)
 
 
 def _contact(account: qasid.Account) -> Iterator[Finding]:
