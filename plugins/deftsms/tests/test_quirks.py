@@ -455,6 +455,7 @@ def test_19_an_error_is_one_by_its_code_or_its_status(
         (429, GOOD, qasid.RateLimited),
         (400, GOOD, qasid.ProtocolError),
         (400, {**GOOD, "code": None}, qasid.ProtocolError),
+        (400, {**GOOD, "code": 400}, qasid.ProtocolError),
         (400, {"error": "no"}, qasid.InvalidRequest),
         (401, [], qasid.AuthenticationFailed),
         (302, "", qasid.ProtocolError),

@@ -351,13 +351,13 @@ def _envelope(response: Response, recipients: int = 0) -> Mapping[str, Any]:
 
 def _failed(response: Response) -> int:
     """The code of a reply that is no 2xx: its own, where it has one and the status leaves it."""
+    if response.status in _FIRM:
+        return response.status
     body = _readable(response)
     code = _code(body)
-    if response.status in _FIRM or (code is None and body.get("success") is not True):
-        return response.status
-    if code is None or code == 200:
+    if body.get("success") is True or code == 200:
         raise _contradiction(response)
-    return code
+    return response.status if code is None else code
 
 
 _FIRM: Final = frozenset({429, *range(500, 600)})  # it says enough, whoever wrote the body
