@@ -10,7 +10,7 @@ What it starts with, so that a client in any language can meet every answer of t
 key ``your api Key``             the account, with 329,263,930 rial; other keys are those of `KEYS`
 template 1                       the page's, of three values; 2 has two; 3 is not approved; 4 is
                                  broken
-``09120000014``                  has switched its messages off: -14
+``09120000014``                  has switched messages with codes off: -14
 ``09120000022``                  the operators are silent about it: -22 for SMS, -23 for VOICE
 ===============================  ==================================================================
 """
@@ -324,7 +324,8 @@ class MrOTPEmulator:
         """Charge, and send unless it waits to be dialled for; or say why not."""
         _check("ReferralId" not in fields, -15)  # which ones are valid is not documented
         _check(self.price <= self._credit.amount, -7)
-        _check(kind == "USSD" or item.to not in self._off, -14)
+        # It is the sender of codes that a user switches off; templates have another one.
+        _check(kind != "SMS" or code is None or item.to not in self._off, -14)
         heard = kind == "USSD" or item.to not in self._unheard
         if heard or self.silent_is_sent:
             self._credit -= Money(self.price, "IRR")
