@@ -136,6 +136,16 @@ def test_02_lost_zeros_are_put_back(length: int, data: st.DataObject) -> None:
     assert (int(code), len(code)) == (number, length)
 
 
+def test_02_every_made_code_is_verified_with_its_zeros(account: qasid.Account) -> None:
+    """All of three digits, 000 among them: a thousand codes come before the first comes again."""
+    made = set()
+    for _ in range(1000):
+        code = account.otp(TO, length=3).code or ""
+        assert account.verify_otp(TO, code).accepted, code
+        made.add(code)
+    assert len(made) == 1000
+
+
 @pytest.mark.parametrize("code", ["0123", "00000", "12", "123456789"])
 def test_02_a_code_that_a_number_cannot_be_is_refused_before_the_wire(
     account: qasid.Account, wire: Wire, code: str

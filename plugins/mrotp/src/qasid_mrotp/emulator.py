@@ -111,8 +111,16 @@ def _integer(fields: Mapping[str, str], name: str, code: int) -> int:
 
 
 def _otp(fields: Mapping[str, str]) -> int:
+    """A code to register, with as many digits as are left of it."""
     number = _integer(fields, "OTP", -3)
     _check(3 <= len(str(number)) <= 8, -16)
+    return number
+
+
+def _asked(fields: Mapping[str, str]) -> int:
+    """A code to verify. One that was made may begin with zeros, so all of its digits count."""
+    number = _integer(fields, "OTP", -3)
+    _check(3 <= len(fields["OTP"]) <= 8, -16)
     return number
 
 
@@ -263,7 +271,7 @@ class MrOTPEmulator:
         return self._registered("setRandomOTP", fields, mobile, int(digits), minutes)
 
     def _verify(self, fields: Mapping[str, str]) -> _Reply:
-        mobile, number, now = _mobile(fields), _otp(fields), self._now()
+        mobile, number, now = _mobile(fields), _asked(fields), self._now()
         known = self._codes.get(mobile, [])
         found = [code for code in known if code.number == number and now < code.expires_at]
         code, accept, message = -12, "NO", _MESSAGES[-12]
