@@ -262,7 +262,7 @@ VARIETIES: Final[Mapping[str, type[ProviderContract]]] = {
         ),
         offer=("acme", "IR"),
     ),
-    "a narrow limit": contract(
+    "one look in twenty seconds": contract(
         mutant(
             Reference,
             info=attrs.evolve(
@@ -288,7 +288,7 @@ VARIETIES: Final[Mapping[str, type[ProviderContract]]] = {
     "tokens used for less than they live": contract(
         mutant(Reference, authenticate=counted_on_for_less)
     ),
-    "a narrow limit": contract(
+    "five requests a second": contract(
         mutant(Reference, info=attrs.evolve(INFO, limits=(FIVE_A_SECOND,))),
         mutant(ReferenceEmulator, answer=_five_a_second),
     ),
