@@ -524,7 +524,7 @@ def test_a_shell_gets_its_completion_script(qasid: Command, shell: str) -> None:
     [
         ("qasid ren", ["plain,rent"]),
         ("qasid otp ver", ["plain,verify"]),
-        ("qasid emulate smsa", ["plain,smsarab"]),
+        ("qasid emulate smsar", ["plain,smsarab"]),
         ("qasid balance --account w", ["plain,work"]),
         ("qasid balance --account sand", ["plain,sandbox"]),
     ],

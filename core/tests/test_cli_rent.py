@@ -435,7 +435,11 @@ def test_a_ctrl_c_in_any_other_command_is_told_by_the_exit_code(
 ) -> None:
     """One that does not heed signals by itself."""
     smsarab.cues["GET /v1/balance"] = signalling(signal.SIGINT)
-    ended = qasid("balance")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in the background
+    try:
+        ended = qasid("balance")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert (130, "", "interrupted\n") == (ended.code, ended.out, ended.err)
 
 

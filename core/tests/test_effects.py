@@ -375,6 +375,23 @@ def test_json_is_read(value: Any) -> None:
     assert value == reply(json.dumps(value, ensure_ascii=False).encode())
 
 
+@pytest.mark.parametrize("pair", [b"[]", b'{"":}'], ids=["lists", "objects"])
+@pytest.mark.parametrize("words", [b"0", b'"[[\\"{{"'], ids=["number", "brackets in a text"])
+def test_json_is_read_down_to_a_hundred_levels(pair: bytes, words: bytes) -> None:
+    """No provider's is as deep, and the parser never comes near the end of the stack."""
+    left, right = pair[:-1], pair[-1:]
+    reply(b"[%b]" % b",".join([left * 99 + words + right * 99] * 3))
+    with pytest.raises(ProtocolError, match="is not JSON"):
+        reply(left * 101 + words + right * 101)
+
+
+@pytest.mark.parametrize("body", [b"[" * 10**6, b'"' + b'\\"' * 10**5 + b"[" * 101], ids=len)
+def test_nesting_without_an_end_is_no_json(body: bytes) -> None:
+    """And is found to be none at once, whatever else stands in it."""
+    with pytest.raises(ProtocolError, match="is not JSON"):
+        reply(body)
+
+
 @given(st.binary())
 def test_reading_a_reply_gives_a_value_or_a_protocol_error(body: bytes) -> None:
     """Whatever the bytes."""

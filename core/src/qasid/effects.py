@@ -234,7 +234,7 @@ _NAME: Final = re.compile(rb'content-disposition:[^\r\n]*[;\s]name="([^"]*)"', r
 def _read_json(body: bytes) -> dict[str, Any]:
     try:
         value = _loads(body)
-    except (ValueError, RecursionError):
+    except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -254,7 +254,32 @@ def _fraction(text: str) -> Decimal:
         raise ValueError("its exponent is beyond all measure") from None
 
 
-_loads = functools.partial(jsonlib.loads, parse_float=_fraction, parse_constant=_no_constant)
+def _loads(body: bytes) -> Any:
+    if _too_deep(body):
+        raise ValueError("it is nested too deep")
+    return _parsed(body)
+
+
+_parsed = functools.partial(jsonlib.loads, parse_float=_fraction, parse_constant=_no_constant)
+
+#: Levels of nesting. Not the parser's own end: that is the end of the stack, where whatever Python
+#: happens to tidy up just then fails as well.
+_DEEPEST: Final = 100
+_NESTING: Final = re.compile(rb'"(?:[^"\\]++|\\.?)*+"?|[\[{]|[\]}]', re.DOTALL)
+
+
+def _too_deep(body: bytes) -> bool:
+    if body.count(b"[") + body.count(b"{") <= _DEEPEST:
+        return False
+    depth = 0
+    for found in _NESTING.finditer(body):
+        depth += _STEPS.get(found[0], 0)
+        if depth > _DEEPEST:
+            return True
+    return False
+
+
+_STEPS: Final = {b"[": 1, b"{": 1, b"]": -1, b"}": -1}
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -282,7 +307,7 @@ class Response:
         """The body read as JSON, fractions as `Decimal`. Raises `ProtocolError`."""
         try:
             return _loads(self.body)
-        except (ValueError, RecursionError):
+        except ValueError:
             raise ProtocolError(
                 f"the reply (status {self.status}) is not JSON", response=self
             ) from None
