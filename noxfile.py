@@ -180,7 +180,8 @@ def demo(session: nox.Session) -> None:
 def contract(session: nox.Session) -> None:
     """Prove the rules by their mutants and, from their wheels, our providers by the rules.
 
-    The suite's own tests, mutants and all, must cover it wholly. The reports in docs/ must be those of this run; with `-- --write` they are written there.
+    The suite's own tests, mutants and all, must cover it wholly. The reports in docs/ must be those
+    of this run; with `-- --write` they are written there.
     """
     install(session, *group("tests"))
     covered(session, "qasid_contract", "contract_tests/tests")

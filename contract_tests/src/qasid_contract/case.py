@@ -12,7 +12,7 @@ import attrs
 from qasid import account as accounts
 from qasid import values
 from qasid.drivers.plug import Plug
-from qasid.drivers.sync import SyncDriver, Transport
+from qasid.drivers.sync import SyncDriver
 from qasid.drivers.virtual import VirtualClock
 from qasid.effects import Request, Response
 from qasid.emulation import Emulator
@@ -130,24 +130,23 @@ class Case:
         provider = self.provider(**self.settings(**changes))
         return self.account_of(provider)
 
-    def account_of(self, provider: object, *wrappers: object) -> accounts.Account:
+    def account_of(self, provider: Any, *wrappers: object) -> accounts.Account:
         """An account of an instance that is there already, with pluggy plugins around it."""
         resolved = Resolved(
             account="contract", provider_name="contract", provider=provider, options=_OPTIONS
         )
         opened = accounts.Account(
-            Operations(resolved, wrappers=wrappers),
-            SyncDriver(self._transport(provider), self.clock),
+            Operations(resolved, wrappers=wrappers), self._driver(provider.base_url)
         )
         self._closing.callback(opened.close)
         return opened
 
-    def _transport(self, provider: Any) -> Transport:
+    def _driver(self, base_url: str) -> Any:
         if self.path is Path.PLUGGED:
-            return Plug(self.wire.handle, self.clock.now)
+            return SyncDriver(Plug(self.wire.handle, self.clock.now), self.clock)
         from qasid_contract.sockets import over_socket
 
-        return over_socket(provider.base_url, self.clock, self.wire.sent, self.carrier)
+        return over_socket(base_url, self.clock, self.wire.sent, self.carrier)
 
     def _served(self) -> str:
         if self._url is None:

@@ -11,7 +11,7 @@ import attrs
 
 from qasid.effects import Call, Effect, Flow, Now, Request, Response, Sleep, Tick, Wait
 
-__all__ = ["AsyncDriver", "AsyncTransport"]
+__all__ = ["AsyncClock", "AsyncDriver", "AsyncTransport", "LoopClock"]
 
 T = TypeVar("T")
 
@@ -26,11 +26,41 @@ class AsyncTransport(Protocol):
         """Give the connections back."""
 
 
+class AsyncClock(Protocol):
+    """What a driver knows of time."""
+
+    def now(self) -> datetime:
+        """The wall clock, aware, in UTC."""
+
+    def tick(self) -> float:
+        """Seconds from an unnamed start; never goes back."""
+
+    async def sleep(self, seconds: float) -> None:
+        """Return when they have passed."""
+
+
+class LoopClock:
+    """The clock of this machine, and the time of the running event loop."""
+
+    sleep = staticmethod(asyncio.sleep)
+
+    @staticmethod
+    def now() -> datetime:
+        """The wall clock, aware, in UTC."""
+        return datetime.now(UTC)
+
+    @staticmethod
+    def tick() -> float:
+        """The loop's seconds."""
+        return asyncio.get_running_loop().time()
+
+
 @attrs.frozen(eq=False)
 class AsyncDriver:
     """Performs effects by awaiting; blocking calls run in a thread."""
 
     transport: AsyncTransport
+    clock: AsyncClock = attrs.field(factory=LoopClock)
 
     async def run(self, flow: Flow[T]) -> T:
         """Run `flow` to its end and give its result."""
@@ -52,11 +82,11 @@ class AsyncDriver:
             case Request():
                 return await self.transport.send(effect)
             case Sleep():
-                return await asyncio.sleep(effect.seconds)
+                return await self.clock.sleep(effect.seconds)
             case Now():
-                return datetime.now(UTC)
+                return self.clock.now()
             case Tick():
-                return asyncio.get_running_loop().time()
+                return self.clock.tick()
             case Call():
                 return await _to_its_end(effect.function)
             case Wait():
