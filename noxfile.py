@@ -172,7 +172,8 @@ def covered(session: nox.Session, package: str, tests: str) -> None:
 @nox.session(requires=["build"])
 def demo(session: nox.Session) -> None:
     """Run the demonstration: no account, no network."""
-    session.install(*wheels("qasid", "qasid_smsarab", "qasid_sandbox", extras="[async]"))
+    plugins = [f"qasid_{name}" for name in providers()]
+    session.install(*wheels("qasid", *plugins, extras="[async]"))
     session.run("python", "examples/demo.py", *session.posargs)
 
 

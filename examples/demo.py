@@ -1,7 +1,8 @@
 """Qasid in a quarter of a minute, with no account and no network: `nox -s demo`.
 
-SMSArab's emulator is a process of its own, and all that is said to it is HTTP on this machine. Each
-line that begins with "ok" has been checked; the first one that is not so ends the demonstration.
+Each provider's emulator is a process of its own, and all that is said to it is HTTP on this
+machine. Each line that begins with "ok" has been checked; the first one that is not so ends the
+demonstration.
 """
 
 from __future__ import annotations
@@ -9,20 +10,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import io
-import json
 import os
-import subprocess
+import secrets
 import sys
 import tempfile
 import time
-import urllib.request
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import parse_qsl, urlsplit
+
+import requests
 
 import qasid
+from emulators import Served, served
 from qasid import finding
 from qasid.hookspecs import HOOKS
 
@@ -31,7 +34,18 @@ PRICE: Final = qasid.Money("0.5", "USD")
 CODE: Final = "123456"
 #: "Your verification code is 123-456", with Persian digits in an Arabic text.
 TEXT: Final = "رمز التحقق الخاص بك هو ۱۲۳-۴۵۶"
+GREETING: Final = "سلام! Your parcel is here."
 TO: Final = "+989121112233"
+LOCAL: Final = "09121112233"  # the same, as it is written within its country
+
+#: What is installed here, and how the emulator of each is started.
+EMULATORS: Final[Mapping[str, tuple[str, ...]]] = {
+    "smsarab": ("--deliver-after", "1", "--text", TEXT),
+    "myonlinesim": (),
+    "mrotp": (),
+    "smsafzar": (),
+    "deftsms": (),
+}
 
 
 def check(condition: object, words: str) -> None:
@@ -42,74 +56,44 @@ def check(condition: object, words: str) -> None:
 
 
 def title(words: str) -> None:
-    print(f"\n{words}")
+    print(f"\n{words}", flush=True)
 
 
-# The emulator, in a process of its own, and its back doors.
+def check_paid(before: qasid.Money, price: qasid.Money, after: qasid.Money, there: Served) -> None:
+    check(after == before - price == there.credit, f"the balance is {after}: paid once")
 
 
-@contextlib.contextmanager
-def emulator() -> Iterator[dict[str, Any]]:
-    """Where it listens, the settings that get in, and the address of its back doors."""
-    options = ["--port", "0", "--json", "--deliver-after", "1", "--text", TEXT]
-    command = [sys.executable, "-m", "qasid.cli", "emulate", "smsarab", *options]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
-        try:
-            line = process.stdout.readline() if process.stdout else b""
-            check(line.startswith(b"{"), "SMSArab's emulator is there, as a process of its own")
-            yield json.loads(line)
-        finally:
-            process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(timeout=5)
-            process.kill()  # nothing, where it has ended
+# SMSArab. The same twice: with blocking calls, and with `await`.
 
 
-def back_door(control: str, door: str, **members: Any) -> Any:
-    """Knock at a back door, which no provider has: post the members, or get what there is."""
-    body = json.dumps(members).encode() if members else None
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(f"{control}/{door}", body, timeout=10) as reply:
-        return json.loads(reply.read())
-
-
-def kept_books(control: str) -> qasid.Money:
-    """The account's credit as the emulator itself knows it."""
-    books = back_door(control, "balance")
-    return qasid.Money(str(books["amount"]), books["currency"])
-
-
-# The same twice: with blocking calls, and with `await`.
-
-
-def rent(settings: dict[str, Any], control: str, rentals: qasid.Rentals) -> None:
-    with qasid.connect("smsarab", rentals=rentals, **settings) as account:
+def rent(there: Served, rentals: qasid.Rentals) -> None:
+    with qasid.connect("smsarab", rentals=rentals, **there.settings) as account:
         before = account.balance()
-        check(before == kept_books(control), f"the balance is {before}")
+        check(before == there.credit, f"the balance is {before}")
         (offer,) = account.offers(SERVICE, COUNTRY)
         check(offer.price == PRICE, f"{offer.service} in {offer.country} costs {offer.price}")
         with account.rent(SERVICE, COUNTRY, max_price=PRICE) as activation:
             check_rented(activation, rentals)
             began = time.monotonic()
             message = account.wait_for_sms(activation, timeout=20)
-            check_message(message, account.info, time.monotonic() - began)
-        check_released(activation, control, rentals)
-        check_paid(before, account.balance(), control)
+            check_waited(message, account.info, time.monotonic() - began)
+        check_released(activation, there, rentals)
+        check_paid(before, PRICE, account.balance(), there)
 
 
-async def rent_async(settings: dict[str, Any], control: str, rentals: qasid.Rentals) -> None:
-    async with qasid.connect_async("smsarab", rentals=rentals, **settings) as account:
+async def rent_async(there: Served, rentals: qasid.Rentals) -> None:
+    async with qasid.connect_async("smsarab", rentals=rentals, **there.settings) as account:
         before = await account.balance()
-        check(before == kept_books(control), f"the balance is {before}")
+        check(before == there.credit, f"the balance is {before}")
         (offer,) = await account.offers(SERVICE, COUNTRY)
         check(offer.price == PRICE, f"{offer.service} in {offer.country} costs {offer.price}")
         async with account.rent(SERVICE, COUNTRY, max_price=PRICE) as activation:
             check_rented(activation, rentals)
             began = time.monotonic()
             message = await account.wait_for_sms(activation, timeout=20)
-            check_message(message, account.info, time.monotonic() - began)
-        check_released(activation, control, rentals)
-        check_paid(before, await account.balance(), control)
+            check_waited(message, account.info, time.monotonic() - began)
+        check_released(activation, there, rentals)
+        check_paid(before, PRICE, await account.balance(), there)
 
 
 def check_rented(activation: qasid.Activation, rentals: qasid.Rentals) -> None:
@@ -120,21 +104,119 @@ def check_rented(activation: qasid.Activation, rentals: qasid.Rentals) -> None:
     check(qasid.Activation.load(activation.dump()) == activation, "it would survive a restart")
 
 
-def check_message(message: qasid.InboundMessage, info: qasid.ProviderInfo, waited: float) -> None:
+def check_waited(message: qasid.InboundMessage, info: qasid.ProviderInfo, waited: float) -> None:
+    check_message(message)
     step = info.poll_interval.total_seconds()
-    check(message.text == TEXT, f"a message came: {message.text}")
-    check(message.code == CODE, f"its code is {message.code}")
     check(waited > step - 0.1, f"that took {waited:.1f} s: SMSArab is asked every {step:g} s")
 
 
-def check_released(activation: qasid.Activation, control: str, rentals: qasid.Rentals) -> None:
-    books = {each["id"]: each["state"] for each in back_door(control, "activations")}
-    check(books[activation.id] == "CANCELLED", f"{activation.number} was released")
+def check_message(message: qasid.InboundMessage) -> None:
+    check(message.text == TEXT, f"a message came: {message.text}")
+    check(message.code == CODE, f"its code is {message.code}")
+
+
+def check_released(activation: qasid.Activation, there: Served, rentals: qasid.Rentals) -> None:
+    check(there.numbers[activation.id] == "CANCELLED", f"{activation.number} was released")
     check(not rentals.current(now=datetime.now(UTC)), "nothing is left in the book")
 
 
-def check_paid(before: qasid.Money, after: qasid.Money, control: str) -> None:
-    check(after == before - PRICE == kept_books(control), f"the balance is {after}: paid once")
+# MyOnlineSim, where an owner must let us in.
+
+
+def logged_in(there: Served) -> dict[str, Any]:
+    """Settings whose refresh token is our own; the one that the emulator tells is not used."""
+    client = {key: value for key, value in there.settings.items() if key != "refresh_token"}
+    with qasid.connect("myonlinesim", **client) as account:
+        code = allowed(account.provider)
+        credential = account.driver.run(account.provider.exchange_code(code))
+    token = credential.refresh_token
+    check(token and token != there.settings["refresh_token"], "the code was changed for a token")
+    return {**client, "refresh_token": token}
+
+
+def allowed(provider: Any) -> str:
+    """Play the owner's browser, and the page that it comes back to: gives the code."""
+    state = secrets.token_urlsafe(16)
+    with requests.Session() as browser:
+        browser.trust_env = False
+        address = provider.authorize_url(state)
+        reply = browser.get(address, allow_redirects=False, timeout=10)
+    back = dict(parse_qsl(urlsplit(reply.headers.get("Location", "")).query))
+    check(reply.status_code == 302 and "code" in back, "the owner's browser brings a code")
+    check(secrets.compare_digest(back.get("state", ""), state), "it is for us: the state is ours")
+    return back["code"]
+
+
+def rent_after_login(there: Served, rentals: qasid.Rentals) -> None:
+    with qasid.connect("myonlinesim", rentals=rentals, **logged_in(there)) as account:
+        before = account.balance()
+        (offer,) = account.offers("tg", "60")
+        price = offer.price or qasid.Money(0, "IRR")
+        check(before == there.credit and price.amount, f"of {before} a number takes {price}")
+        with account.rent("tg", "60", max_price=price) as activation:
+            check(there.numbers == {activation.id: "waiting"}, f"rented {activation.number}")
+            # Before the first look, as the next one is due in 20 seconds.
+            there.knock("deliver", activation_id=activation.id, text=TEXT)
+            check_message(account.wait_for_sms(activation, timeout=30))
+        check(there.numbers == {activation.id: "received"}, "one that got its message is kept")
+        check_paid(before, price, account.balance(), there)
+
+
+# MrOTP, SMSAfzar and DeftSMS, which send.
+
+
+def send_codes(there: Served) -> None:
+    with qasid.connect("mrotp", **there.settings) as account:
+        before = account.balance()
+        account.otp(TO, code=CODE, lifetime=timedelta(minutes=2))
+        check([CODE] == [item["code"] for item in there.knock("outbox")], f"{CODE} is on the phone")
+        check(not account.verify_otp(TO, "654321"), "654321 is rejected")
+        check(account.verify_otp(TO, CODE), f"{CODE} is accepted")
+        dialled = account.otp(TO, length=5, channel="ussd")
+        check(dialled.dial and len(there.phones) == 1, f"another one is got by {dialled.dial}")
+        values = {"0": "علي", "1": "محمدي", "2": "1315"}
+        receipt = account.send(qasid.TemplateMessage(to=TO, template="1", values=values))
+        to, text = there.phones[-1]
+        check(to == LOCAL and "علي محمدي" in text, f"template 1 went out as {receipt.id}: {text}")
+        check_paid(before, qasid.Money(3 * 1000, "IRR"), account.balance(), there)
+
+
+def send_texts(there: Served) -> None:
+    later = datetime.now(UTC) + timedelta(hours=1)
+    messages: list[qasid.TextMessage | qasid.TemplateMessage] = [
+        qasid.TextMessage(to=TO, text=GREETING),
+        qasid.TextMessage(to="+966501234567", text="Its numbers are Iranian mobiles."),
+        qasid.TemplateMessage(to=TO, template="TydSt1skQE", values={"code": CODE, "price": "12"}),
+        qasid.TextMessage(to=TO, text="This is taken back.", send_at=later),
+    ]
+    with qasid.connect("smsafzar", pending_codes="0", **there.settings) as account:
+        before = account.balance()
+        sent, refused, template, scheduled = account.send_many(messages)
+        check(sent.accepted and template.accepted and scheduled.accepted, "three are accepted")
+        check(isinstance(refused.error, qasid.InvalidRecipient), f"one is not: {refused.error}")
+        check(there.phones == [(TO, GREETING), (TO, f"{CODE} 12")], "two are on the phone")
+        (report,) = account.delivery_status([scheduled])
+        check(report.state is qasid.DeliveryState.PENDING, "the third is pending")
+        account.cancel_scheduled(scheduled.batch_id or "")
+        there.knock("advance", seconds=7200)
+        check(len(there.phones) == 2, "it was taken back, and two hours later it has not gone")
+        check_paid(before, qasid.Money(2 * 500, "IRR"), account.balance(), there)
+
+
+async def send_many_async(there: Served) -> None:
+    people = [f"+98912{number:07d}" for number in range(150)]
+    messages = [qasid.TextMessage(to=to, text=f"{GREETING} {to[-3:]}") for to in people]
+    async with qasid.connect_async("deftsms", **there.settings) as account:
+        before = await account.balance()
+        receipts = await account.send_many(messages)
+        check(all(receipt.accepted for receipt in receipts), "150 texts were accepted")
+        expected = [(f"0{message.to[3:]}", message.text) for message in messages]
+        check(there.phones == expected, "each phone got its own, once")
+        check_paid(before, qasid.Money(150 * 100, "IRR"), await account.balance(), there)
+        there.knock("deliver", activation_id="inbox", text=TEXT, sender=LOCAL)
+        message = (await account.fetch_sms(qasid.InboxQuery(limit=5)))[-1]
+        check(message.sender == TO, f"{message.sender} answers")
+        check_message(message)
 
 
 # The sandbox, which is in this process.
@@ -142,7 +224,7 @@ def check_paid(before: qasid.Money, after: qasid.Money, control: str) -> None:
 
 def send() -> None:
     with qasid.connect("sandbox") as account:
-        receipt = account.send(qasid.TextMessage(to=TO, text="سلام! Your parcel is here."))
+        receipt = account.send(qasid.TextMessage(to=TO, text=GREETING))
         check(receipt.accepted and receipt.id, f"a text to {receipt.to} was accepted")
         check(receipt.cost == qasid.Money("0.05", "USD"), f"it cost {receipt.cost}")
         ticket = account.otp(TO, length=6)
@@ -159,20 +241,36 @@ def show_providers() -> None:
     for name in finding.installed():
         info = finding.provider(name).info
         able = [hook for hook in HOOKS if info.supports(hook).implemented]
-        check({"balance", "acquire_number"} <= {*able}, f"{name}: {', '.join(able)}")
+        check({"send", "acquire_number"} & {*able}, f"{name}: {', '.join(able)}")
+    check({"sandbox", *EMULATORS} <= {*finding.installed()}, "all that is shown here is there")
 
 
-def run(folder: Path) -> None:
-    rentals = qasid.Rentals(folder / "rentals.sqlite3")
-    with contextlib.closing(rentals), emulator() as told:
-        settings, control = told["settings"], told["control"]
-        back_door(control, "stock", service=SERVICE, country=COUNTRY, count=2)
-        title(f"SMSArab at {told['url']}, with blocking calls (requests)")
-        rent(settings, control, rentals)
-        title(f"SMSArab at {told['url']}, with await (aiohttp)")
-        asyncio.run(rent_async(settings, control, rentals))
+def run(rentals: qasid.Rentals, there: Mapping[str, Served]) -> None:
+    at = {name: f"{finding.provider(name).info.title} at {there[name].url}" for name in there}
+    there["smsarab"].knock("stock", service=SERVICE, country=COUNTRY, count=2)
+    title(f"{at['smsarab']}, with blocking calls (requests)")
+    rent(there["smsarab"], rentals)
+    title(f"{at['smsarab']}, with await (aiohttp)")
+    asyncio.run(rent_async(there["smsarab"], rentals))
+    title(f"{at['myonlinesim']}, after its owner has let us in")
+    rent_after_login(there["myonlinesim"], rentals)
+    title(f"{at['mrotp']}: one-time passwords")
+    send_codes(there["mrotp"])
+    title(f"{at['smsafzar']}: now, by a template, and later")
+    send_texts(there["smsafzar"])
+    title(f"{at['deftsms']}: many at once, with await (aiohttp)")
+    asyncio.run(send_many_async(there["deftsms"]))
     title("The sandbox, in this process")
     send()
+
+
+def run_with_emulators(folder: Path) -> None:
+    rentals = qasid.Rentals(folder / "rentals.sqlite3")
+    with contextlib.closing(rentals), contextlib.ExitStack() as stack:
+        title("Their emulators, each a process of its own")
+        there = {n: stack.enter_context(served(n, *options)) for n, options in EMULATORS.items()}
+        check(len({each.url for each in there.values()}) == len(there), f"{', '.join(there)}")
+        run(rentals, there)
 
 
 def alone(folder: Path) -> None:
@@ -191,8 +289,7 @@ def main() -> None:
         alone(Path(name))
         try:
             show_providers()
-            title("An emulator")
-            run(Path(name))
+            run_with_emulators(Path(name))
         finally:
             os.chdir(home)
     print(f"\nAll of it was so, in {time.monotonic() - began:.0f} s.")
