@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import heapq
 import json
-import selectors
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,6 +19,7 @@ from qasid.account import Account, AsyncAccount
 from qasid.drivers.aio import AsyncDriver
 from qasid.drivers.plug import AsyncPlug, Plug
 from qasid.drivers.virtual import VirtualClock, virtual_driver
+from qasid.drivers.virtual_aio import VirtualLoop
 from qasid.effects import Effect, Flow, Request, Response, segment
 from qasid.fields import base_url, secret
 from qasid.hookspecs import HOOKS, hookimpl
@@ -413,42 +413,6 @@ FACES: Final = (blocking, awaited)
 
 
 # Time.
-
-
-class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop that lets a virtual clock leap to the next alarm, instead of waiting for it."""
-
-    def __init__(self, clock: VirtualClock) -> None:
-        super().__init__(_Leaping(clock))
-        self._virtual = clock
-
-    def time(self) -> float:
-        return self._virtual.tick()
-
-    def run_in_executor(  # type: ignore[override]
-        self, executor: Any, func: Any, *args: Any
-    ) -> asyncio.Future[Any]:
-        """Call it here and now: time would not stand still for a thread."""
-        future = self.create_future()
-        try:
-            future.set_result(func(*args))
-        except Exception as error:
-            future.set_exception(error)
-        return future
-
-
-class _Leaping(selectors.DefaultSelector):
-    def __init__(self, clock: VirtualClock) -> None:
-        super().__init__()
-        self._clock = clock
-
-    def select(self, timeout: float | None = None) -> Any:
-        if timeout is None:  # nothing but another thread can go on
-            return super().select()
-        ready = super().select(0)
-        if not ready:
-            self._clock.sleep(timeout)
-        return ready
 
 
 class SharedClock(VirtualClock):

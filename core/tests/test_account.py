@@ -19,6 +19,7 @@ from qasid.account import Account, AsyncAccount, connect, connect_async
 from qasid.drivers.aio import AsyncDriver
 from qasid.drivers.plug import AsyncPlug, Plug
 from qasid.drivers.virtual import virtual_driver
+from qasid.drivers.virtual_aio import VirtualLoop
 from qasid.effects import Request, Response
 from qasid.errors import (
     BudgetExceeded,
@@ -34,7 +35,7 @@ from qasid.hookspecs import HOOKS, hookimpl
 from qasid.rentals import Rentals
 from qasid.values import Limit, Money
 
-from .acme import FACES, KEY, Acme, Server, VirtualLoop, info, operations, reply
+from .acme import FACES, KEY, Acme, Server, info, operations, reply
 from .test_line import Doubling
 
 both_faces = pytest.mark.parametrize("opened", FACES)

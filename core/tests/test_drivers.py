@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
+import socket
 import threading
 import time
 from collections.abc import Callable
@@ -18,10 +19,11 @@ from qasid.drivers.aio import AsyncDriver
 from qasid.drivers.plug import AsyncPlug, Plug
 from qasid.drivers.sync import SyncDriver, SystemClock
 from qasid.drivers.virtual import VirtualClock, virtual_driver
+from qasid.drivers.virtual_aio import VirtualLoop
 from qasid.effects import Call, Effect, Flow, Now, Request, Response, Sleep, Tick, Wait
 from qasid.errors import NoAnswer
 
-from .acme import HOME, Server, VirtualLoop
+from .acme import HOME, Server
 
 ASK = Request(method="GET", url=f"{HOME}/balance")
 Runner: TypeAlias = Callable[[Flow[Any], Server], Any]
@@ -341,3 +343,19 @@ def test_virtual_time_passes_by_sleeping_alone() -> None:
     start = clock.now()
     clock.sleep(900)
     assert (900.0, start + timedelta(minutes=15)) == (clock.tick(), clock.now())
+
+
+def test_a_virtual_loop_waits_for_what_is_no_clocks_matter() -> None:
+    """Such as a socket; meanwhile its time stands still."""
+    clock = VirtualClock()
+    here, there = socket.socketpair()
+
+    async def receive() -> bytes:
+        loop = asyncio.get_running_loop()
+        came: asyncio.Future[bytes] = loop.create_future()
+        loop.add_reader(here, lambda: came.set_result(here.recv(5)))
+        return await came
+
+    there.send(b"hello")
+    with here, there, asyncio.Runner(loop_factory=lambda: VirtualLoop(clock)) as runner:
+        assert (b"hello", 0.0) == (runner.run(receive()), clock.seconds)

@@ -18,12 +18,13 @@ from qasid.account import Account, AsyncAccount
 from qasid.drivers.aio import AsyncDriver
 from qasid.drivers.plug import AsyncPlug, Plug
 from qasid.drivers.virtual import VirtualClock, virtual_driver
+from qasid.drivers.virtual_aio import VirtualLoop
 from qasid.effects import Sleep, Tick
 from qasid.errors import Outcome, RateLimited
 from qasid.policies.rates import Limiter
 from qasid.values import Limit
 
-from .acme import Limited, SharedClock, Strict, VirtualLoop, operations, played
+from .acme import Limited, SharedClock, Strict, operations, played
 
 MINUTE = timedelta(minutes=1)
 WIDE = Limit(requests=120, period=MINUTE)
