@@ -92,6 +92,11 @@ def packages() -> list[Path]:
     return sorted(path.parent for path in found)
 
 
+def providers() -> list[str]:
+    """The names of our own providers."""
+    return sorted(path.parent.name for path in Path("plugins").glob("*/pyproject.toml"))
+
+
 def wheels(*names: str, extras: str = "") -> list[str]:
     """The built wheels, all or those of the import names given; the core's with `extras`."""
     built = {path.name.split("-")[0]: str(path) for path in sorted(DIST.glob("*.whl"))}
@@ -177,6 +182,14 @@ def demo(session: nox.Session) -> None:
     session.run("python", "examples/demo.py", *session.posargs)
 
 
+@nox.session(requires=["build"], reuse_venv=False)
+@nox.parametrize("name", providers(), ids=providers())
+def alone(session: nox.Session, name: str) -> None:
+    """Install one provider with the core and nothing else, and call it."""
+    session.install(*wheels("qasid", f"qasid_{name}"))
+    session.run("python", "examples/alone.py", name)
+
+
 @nox.session(requires=["build"])
 def contract(session: nox.Session) -> None:
     """Prove the rules by their mutants and, from their wheels, our providers by the rules.
@@ -189,11 +202,6 @@ def contract(session: nox.Session) -> None:
     stale = [name for name in providers() if not proven(session, name)]
     if stale:
         session.error(f"stale: {', '.join(stale)}; run: nox -s contract -- --write")
-
-
-def providers() -> list[str]:
-    """The names of our own providers."""
-    return sorted(path.parent.name for path in Path("plugins").glob("*/pyproject.toml"))
 
 
 def proven(session: nox.Session, name: str) -> bool:
