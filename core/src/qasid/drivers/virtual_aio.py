@@ -16,7 +16,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     ``asyncio.Runner(loop_factory=lambda: VirtualLoop(clock))`` runs coroutines in it. What goes to
     a thread is called in the loop's own: time would not stand still for another one. Dates are
-    those of the machine's clock, as `AsyncDriver` knows no other.
+    those of the machine, unless the `AsyncDriver` is given another clock.
     """
 
     def __init__(self, clock: VirtualClock) -> None:
