@@ -657,6 +657,101 @@ def test_a_provider_that_asks_for_long_patience_is_left_alone(opened: Any) -> No
     assert 60.0 == pytest.approx(server.clock.seconds)
 
 
+# Following.
+
+
+@both_faces
+def test_each_message_is_told_once(opened: Any) -> None:
+    """Those that are there first, then each that comes; one without an id is known by the rest."""
+    server = Server(messages=[text("one")])
+    server.faults.extend([None, arriving(server, text("two")), arriving(server, text("three"))])
+    told: list[str] = []
+    with opened(server) as account:
+        account.follow_sms(RENTED, lambda message: told.append(message.text), timeout=12)
+    assert ["one", "two", "three"] == told
+    assert [0.0, 5.0, 10.0, 12.0] == pytest.approx(server.times)
+
+
+@both_faces
+def test_a_message_with_an_id_is_known_by_it(opened: Any) -> None:
+    """Two with the same text are two; one that changes is the same."""
+
+    class Numbering(Acme):
+        @hookimpl
+        def fetch_sms(self, inbox: Activation | InboxQuery) -> Flow[Sequence[InboundMessage]]:
+            found = yield from Acme.fetch_sms(self, inbox)
+            seen = len(server.times)
+            return [
+                InboundMessage(text=f"{m.text}, look {seen}", id=f"i{at}")
+                for at, m in enumerate(found)
+            ]
+
+    server = Server(messages=[text("4711"), text("4711")])
+    told: list[str] = []
+    with opened(server, Numbering()) as account:
+        account.follow_sms(InboxQuery(), lambda message: told.append(message.text), timeout=5)
+    assert ["4711, look 1"] * 2 == told
+    assert 2 == len(server.times)
+
+
+def test_a_message_is_told_before_the_next_look() -> None:
+    """So an end in the middle loses none; what `tell` raises is that end."""
+    server = Server(messages=[text("one"), text("two")])
+
+    def tell(message: InboundMessage) -> None:
+        assert [0.0] == server.times
+        raise KeyboardInterrupt
+
+    with blocking(server) as account, pytest.raises(KeyboardInterrupt):
+        account.follow_sms(RENTED, tell)
+
+
+@both_faces
+@pytest.mark.parametrize("fault", [500, 429, None])
+def test_a_failure_that_may_pass_is_told_and_followed_through(
+    opened: Any, fault: int | None
+) -> None:
+    """What comes after it is not lost."""
+    server = Server()
+    server.faults.extend([reply(fault) if fault else NoAnswer("cut") for _ in range(6)])
+    server.faults.append(arriving(server, text("4711")))
+    troubles: list[ProviderError] = []
+    told: list[str] = []
+    with opened(server) as account:
+        account.follow_sms(
+            RENTED, lambda message: told.append(message.text), trouble=troubles.append, timeout=30
+        )
+    assert (["4711"], 2) == (told, len(troubles))
+
+
+@both_faces
+def test_following_needs_nobody_to_hear_of_trouble(opened: Any) -> None:
+    """It is logged in any case, as it is for `wait_for_sms`."""
+    server = Server(faults=[NoAnswer("cut")] * 3)
+    with opened(server) as account:
+        account.follow_sms(RENTED, lambda message: None, timeout=0)
+    assert 3 == len(server.times)
+
+
+@both_faces
+def test_the_end_of_a_number_ends_the_following(opened: Any) -> None:
+    """What was there at its end has been told."""
+    server = Server(messages=[text("4711")])
+    told: list[InboundMessage] = []
+    with opened(server) as account, pytest.raises(NumberExpired):
+        account.follow_sms(attrs.evolve(RENTED, expires_at=START), told.append)
+    assert ["4711"] == [message.text for message in told]
+
+
+@both_faces
+def test_a_senseless_time_to_follow_is_refused_before_any_request(opened: Any) -> None:
+    """Less than none."""
+    server = Server()
+    with opened(server) as account, pytest.raises(SettingsError, match="timeout"):
+        account.follow_sms(RENTED, print, timeout=-1)
+    assert [] == server.asked
+
+
 # Sending.
 
 
@@ -748,6 +843,47 @@ def test_recipients_that_are_no_numbers_keep_their_place(opened: Any) -> None:
     assert ["my friend", good[0].to] == [receipt.to for receipt in receipts[:2]]
     assert {Outcome.NOT_PERFORMED, None} == {receipt.outcome for receipt in receipts}
     assert [message.to for message in good] == server.acts
+
+
+@both_faces
+def test_each_batch_is_told_before_the_next_is_sent(opened: Any) -> None:
+    """In order, with the receipts of those that no batch had."""
+    bad = TextMessage(to="my friend", text="hello")
+    good = numbered(3)
+    server = Server()
+    told: list[tuple[list[str], int]] = []
+    with opened(server) as account:
+        receipts = account.send_many(
+            [good[0], bad, good[1], bad, good[2]],
+            tell=lambda found: told.append(([each.to for each in found], len(server.times))),
+        )
+    assert [
+        ([good[0].to, "my friend", good[1].to, "my friend"], 1),
+        ([good[2].to], 2),
+    ] == told
+    assert 5 == len(receipts)
+
+
+@both_faces
+def test_recipients_that_are_no_numbers_need_no_request(opened: Any) -> None:
+    """They are told all the same."""
+    told: list[list[Receipt]] = []
+    server = Server()
+    with opened(server) as account:
+        receipts = account.send_many([TextMessage(to="x", text="hello")] * 3, tell=told.append)
+    assert ([receipts], []) == (told, server.asked)
+
+
+def test_what_the_telling_raises_ends_the_sending() -> None:
+    """Nothing more is sent."""
+
+    def tell(receipts: list[Receipt]) -> None:
+        raise KeyboardInterrupt
+
+    server = Server()
+    with blocking(server) as account, pytest.raises(KeyboardInterrupt):
+        account.send_many(numbered(5), tell=tell)
+    assert [message.to for message in numbered(2)] == server.acts
 
 
 @both_faces

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+import math
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final, Self
 
@@ -12,7 +13,7 @@ from qasid.drivers.aio import AsyncDriver
 from qasid.drivers.plug import AsyncPlug, Plug
 from qasid.drivers.sync import SyncDriver
 from qasid.effects import Request
-from qasid.errors import QasidError
+from qasid.errors import ProviderError, QasidError
 from qasid.operations import GONE, Message, Operations
 from qasid.policies.passage import Attempt
 from qasid.rentals import Rentals
@@ -236,6 +237,24 @@ class Account(_Face):
         )
         return self._driver.run(flow)
 
+    def follow_sms(
+        self,
+        inbox: Activation | InboxQuery,
+        tell: Callable[[InboundMessage], object],
+        *,
+        trouble: Callable[[ProviderError], object] | None = None,
+        timeout: float = math.inf,
+    ) -> None:
+        """Call `tell` with each message once, those that are there first, for `timeout` seconds.
+
+        It looks as often as the provider's limits allow. Two messages are the same if their ids
+        are, or without an id all else. Of a page of the account's own inbox, what comes and goes
+        between two looks is missed: ask for a page that is long enough. A failure that may pass is
+        told to `trouble`, and it looks again. Raises `NumberExpired` at the end of the number.
+        """
+        flow = self._operations.follow(inbox, tell, trouble=trouble, timeout=timeout)
+        self._driver.run(flow)
+
     def release(
         self, activation: Activation, reason: ReleaseReason = ReleaseReason.UNUSED
     ) -> Released:
@@ -259,9 +278,18 @@ class Account(_Face):
         """Send one message. Raises its refusal."""
         return self._driver.run(self._operations.send(message))
 
-    def send_many(self, messages: Iterable[Message]) -> list[Receipt]:
-        """Send messages in the provider's batches. One receipt each, in order, refused or not."""
-        return self._driver.run(self._operations.send_many(messages))
+    def send_many(
+        self,
+        messages: Iterable[Message],
+        *,
+        tell: Callable[[list[Receipt]], object] | None = None,
+    ) -> list[Receipt]:
+        """Send messages in the provider's batches. One receipt each, in order, refused or not.
+
+        `tell` is called after each batch with its receipts, before the next one is sent: so an end
+        in the middle loses none. What it raises is raised, and nothing more is sent.
+        """
+        return self._driver.run(self._operations.send_many(messages, tell))
 
     def cancel_scheduled(self, batch_id: str) -> Cancelled:
         """Take back what was scheduled under a receipt's `batch_id`. Raises `InvalidRequest`."""
@@ -341,6 +369,18 @@ class AsyncAccount(_Face):
         )
         return await self._driver.run(flow)
 
+    async def follow_sms(
+        self,
+        inbox: Activation | InboxQuery,
+        tell: Callable[[InboundMessage], object],
+        *,
+        trouble: Callable[[ProviderError], object] | None = None,
+        timeout: float = math.inf,  # noqa: ASYNC109, as of `wait_for_sms`
+    ) -> None:
+        """See `Account.follow_sms`; the functions are plain ones, called in a thread."""
+        flow = self._operations.follow(inbox, tell, trouble=trouble, timeout=timeout)
+        await self._driver.run(flow)
+
     async def release(
         self, activation: Activation, reason: ReleaseReason = ReleaseReason.UNUSED
     ) -> Released:
@@ -380,9 +420,14 @@ class AsyncAccount(_Face):
         """See `Account.send`."""
         return await self._driver.run(self._operations.send(message))
 
-    async def send_many(self, messages: Iterable[Message]) -> list[Receipt]:
-        """See `Account.send_many`."""
-        return await self._driver.run(self._operations.send_many(messages))
+    async def send_many(
+        self,
+        messages: Iterable[Message],
+        *,
+        tell: Callable[[list[Receipt]], object] | None = None,
+    ) -> list[Receipt]:
+        """See `Account.send_many`; `tell` is a plain function, called in a thread."""
+        return await self._driver.run(self._operations.send_many(messages, tell))
 
     async def cancel_scheduled(self, batch_id: str) -> Cancelled:
         """See `Account.cancel_scheduled`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
@@ -57,7 +57,7 @@ from qasid.values import (
     TextMessage,
 )
 
-__all__ = ["GONE", "Operations"]
+__all__ = ["GONE", "Message", "Operations", "ready"]
 
 T = TypeVar("T")
 Message = TextMessage | TemplateMessage
@@ -186,23 +186,52 @@ class Operations:
             found = [m for m in (yield from self._look(activation)) if fits(m)]
             if found:
                 return found[-1]
-            yield from self._pause(activation, deadline)
+            if not (yield from self._pause(activation, deadline)):
+                raise WaitTimeout("no message that fits came in time")
 
-    def _look(self, activation: Activation) -> Flow[list[InboundMessage]]:
+    def follow(
+        self,
+        inbox: Activation | InboxQuery,
+        tell: Callable[[InboundMessage], object],
+        *,
+        trouble: Callable[[ProviderError], object] | None,
+        timeout: float,
+    ) -> Flow[None]:
+        """Look for messages as often as the provider allows; `tell` gets each of them once."""
+        self.line.require("fetch_sms")
+        deadline = (yield Tick()) + _seconds(self, timeout)
+        seen: set[object] = set()
+        while True:
+            for message in (yield from self._look(inbox, trouble)):
+                if (same := message.id or message) not in seen:
+                    seen.add(same)
+                    yield Call(functools.partial(tell, message))
+            if not (yield from self._pause(inbox, deadline)):
+                return
+
+    def _look(
+        self,
+        inbox: Activation | InboxQuery,
+        trouble: Callable[[ProviderError], object] | None = None,
+    ) -> Flow[list[InboundMessage]]:
         try:
-            return (yield from self.fetch(activation))
+            return (yield from self.fetch(inbox))
         except (ProviderUnavailable, RateLimited) as error:
             _log.info("%s: %s; looking again", self.name, type(error).__name__)
+            if trouble is not None:
+                yield Call(functools.partial(trouble, error))
             return []
 
-    def _pause(self, activation: Activation, deadline: float) -> Flow[None]:
+    def _pause(self, inbox: Activation | InboxQuery, deadline: float) -> Flow[bool]:
+        """Wait until the next look. False, without waiting, where there is no time for one."""
         now = yield Now()
-        if activation.expires_at is not None and now >= activation.expires_at:
-            raise NumberExpired("the number's time is over and no message came")
+        end = inbox.expires_at if isinstance(inbox, Activation) else None
+        if end is not None and now >= end:
+            raise NumberExpired("the number's time is over")
         left = deadline - (yield Tick())
-        if left <= 0:
-            raise WaitTimeout("no message that fits came in time")
-        yield Sleep(min(left, self.info.poll_interval.total_seconds()))
+        if left > 0:
+            yield Sleep(min(left, self.info.poll_interval.total_seconds()))
+        return bool(left > 0)
 
     def release(self, activation: Activation, reason: ReleaseReason) -> Flow[Released]:
         """Give a number back."""
@@ -229,31 +258,41 @@ class Operations:
     def send(self, message: Message) -> Flow[Receipt]:
         """Send one message."""
         self.line.require("send")
-        ready = _ready(message, (yield Now()))
-        (receipt,) = yield from self._send_batch([ready])
+        sendable = ready(message, (yield Now()))
+        (receipt,) = yield from self._send_batch([sendable])
         if receipt.error is not None:
             raise receipt.error
         return receipt
 
-    def send_many(self, messages: Iterable[Message]) -> Flow[list[Receipt]]:
+    def send_many(
+        self, messages: Iterable[Message], tell: Callable[[list[Receipt]], object] | None
+    ) -> Flow[list[Receipt]]:
         """Send messages in batches of the provider's size; a receipt each, in order."""
         self.line.require("send")
         now = yield Now()
         checked = [_checked(message, now) for message in messages]
-        ready = [item for item in checked if not isinstance(item, Receipt)]
-        sent = iter((yield from self._send_all(ready)))
-        return [item if isinstance(item, Receipt) else next(sent) for item in checked]
-
-    def _send_all(self, messages: Sequence[Message]) -> Flow[list[Receipt]]:
         receipts: list[Receipt] = []
-        while len(receipts) < len(messages):
-            batch = messages[len(receipts) : len(receipts) + self.info.max_batch]
-            try:
-                receipts += yield from self._send_batch(batch)
-            except QasidError as error:
-                rest = messages[len(receipts) :] if isinstance(error, _HOPELESS) else batch
-                receipts += [Receipt(to=message.to, error=_of_batch(error)) for message in rest]
+        end: ProviderError | None = None
+        for part in _parts(checked, self.info.max_batch):
+            found, end = yield from self._send_part(part, end)
+            receipts += found
+            if tell is not None:
+                yield Call(functools.partial(tell, found))
         return receipts
+
+    def _send_part(
+        self, part: Sequence[Message | Receipt], end: ProviderError | None
+    ) -> Flow[tuple[list[Receipt], ProviderError | None]]:
+        """Receipts of a part, and what would refuse all that comes after it, as `end` does this."""
+        batch = [item for item in part if not isinstance(item, Receipt)]
+        error = end
+        if batch and error is None:
+            try:
+                return _woven(part, (yield from self._send_batch(batch))), None
+            except QasidError as failure:
+                error = _of_batch(failure)
+        refused = [Receipt(to=message.to, error=error) for message in batch]
+        return _woven(part, refused), error if isinstance(error, _HOPELESS) else None
 
     def _send_batch(self, batch: Sequence[Message]) -> Flow[list[Receipt]]:
         receipts = _many((yield from self.line.ask("send", messages=batch)), Receipt)
@@ -342,7 +381,7 @@ def _of_batch(error: QasidError) -> ProviderError:
     return ProtocolError(str(error), outcome=Outcome.UNKNOWN)
 
 
-def _ready(message: Message, now: datetime) -> Message:
+def ready(message: Message, now: datetime) -> Message:
     """The message to a number in E.164. Raises what can be told of it before anything is sent."""
     if message.send_at is not None and message.send_at <= now:
         raise InvalidRequest("send_at is not later than now; leave it out to send at once")
@@ -351,9 +390,32 @@ def _ready(message: Message, now: datetime) -> Message:
 
 def _checked(message: Message, now: datetime) -> Message | Receipt:
     try:
-        return _ready(message, now)
+        return ready(message, now)
     except ProviderError as error:
         return Receipt(to=message.to, error=error)
+
+
+def _parts(
+    checked: Iterable[Message | Receipt], size: int
+) -> Iterator[Sequence[Message | Receipt]]:
+    """All of them in order, in parts with at most `size` messages that can be sent."""
+    part: list[Message | Receipt] = []
+    room = size
+    for item in checked:
+        sendable = not isinstance(item, Receipt)
+        if sendable and not room:
+            yield part
+            part, room = [], size
+        part.append(item)
+        room -= sendable
+    if part:
+        yield part
+
+
+def _woven(part: Iterable[Message | Receipt], sent: Iterable[Receipt]) -> list[Receipt]:
+    """A receipt for each of the part, those of what was `sent` in the places of their messages."""
+    left = iter(sent)
+    return [item if isinstance(item, Receipt) else next(left) for item in part]
 
 
 def _seconds(operations: Operations, timeout: float) -> float:
