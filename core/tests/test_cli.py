@@ -19,7 +19,7 @@ import pytest
 from qasid import errors
 from qasid._version import VERSION
 from qasid.cli import main, running
-from qasid.cli.exits import CLOSED_OUTPUT, EXIT_CODES, NO, exit_code
+from qasid.cli.exits import CLOSED_OUTPUT, EXIT_CODES, NO, NOT_ALL, exit_code
 from qasid.cli.output import plain
 from qasid.serving import serve
 from qasid.values import TextMessage
@@ -32,6 +32,7 @@ SANDBOX_NOTICE: Final = (
     "No account is configured: this is the sandbox, and nothing in it is real.\n"
 )
 COMMANDS: Final = [[name] for name in running._COMMANDS]
+PARTS: Final = [["otp", "send"], ["otp", "verify"], ["schedule", "cancel"]]
 TO: Final = "+989120000000"
 
 
@@ -341,7 +342,7 @@ def test_every_class_of_error_has_an_exit_code(kind: type[errors.QasidError]) ->
 
 def test_no_two_ends_have_the_same_exit_code() -> None:
     """Nor one of those that shells and Python give a meaning."""
-    taken = {0, NO, 2, *range(120, 256)}
+    taken = {0, NO, 2, NOT_ALL, *range(120, 256)}
     assert sorted({*EXIT_CODES.values()} - taken) == sorted(EXIT_CODES.values())
 
 
@@ -468,7 +469,9 @@ def test_an_answer_that_never_comes_is_unknown(
 
 
 @pytest.mark.parametrize("option", ["-h", "--help"])
-@pytest.mark.parametrize("words", [[], *COMMANDS, ["otp", "send"], ["otp", "verify"]])
+@pytest.mark.parametrize(
+    "words", [[], *COMMANDS, ["otp", "send"], ["otp", "verify"], ["schedule", "cancel"]]
+)
 def test_every_command_has_help(qasid: Command, words: list[str], option: str) -> None:
     """On stdout, as it was asked for."""
     ended = qasid(*words, option)

@@ -7,10 +7,12 @@ from typing import Final
 
 from qasid import errors
 
-__all__ = ["CLOSED_OUTPUT", "EXIT_CODES", "NO", "exit_code"]
+__all__ = ["CLOSED_OUTPUT", "EXIT_CODES", "NO", "NOT_ALL", "exit_code"]
 
 #: The answer is no: a wrong code, or a check that failed.
 NO: Final = 1
+#: Of a list of messages, not all were accepted.
+NOT_ALL: Final = 28
 #: What is written goes nowhere: 128 + SIGPIPE. Signals end the command with 128 + their number.
 CLOSED_OUTPUT: Final = 141
 

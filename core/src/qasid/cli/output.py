@@ -17,7 +17,7 @@ import click
 
 from qasid.errors import Outcome, ProviderError, QasidError, SettingsError
 
-__all__ = ["plain", "require_stdout", "say", "show", "table", "tell_error"]
+__all__ = ["plain", "require_stdout", "say", "show", "show_lines", "table", "tell_error"]
 
 
 def say(text: str) -> None:
@@ -28,11 +28,19 @@ def say(text: str) -> None:
 
 def show(value: object, *, as_json: bool, text: str) -> None:
     """The data: `value` as one line of JSON, or `text`."""
-    written = json.dumps(plain(value)) if as_json else text  # ASCII: right in any encoding
+    _write(json.dumps(plain(value)) if as_json else text)  # ASCII: right in any encoding
+
+
+def show_lines(lines: Iterable[str]) -> None:
+    """Some of the data, where it comes by and by: it leaves this process at once."""
+    _write("\n".join(lines))
+
+
+def _write(text: str) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):  # what was paid for is shown, if not prettily
         sys.stdout.reconfigure(errors="backslashreplace")
-    if written:
-        click.echo(written)
+    if text:
+        click.echo(text)
 
 
 _WRITERS: Final[Mapping[type, Callable[[Any], Any]]] = {

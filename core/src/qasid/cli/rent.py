@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import re
-import sys
-from collections.abc import Iterator
 
 import click
 
 import qasid
 from qasid.cli.output import require_stdout, say, show
-from qasid.cli.session import account_option, json_option, open_account, open_rentals
+from qasid.cli.progress import bar
+from qasid.cli.session import account_option, json_option, money, open_account, open_rentals
 from qasid.cli.signals import Signals
 from qasid.operations import GONE
 
@@ -28,13 +27,6 @@ def _not_negative(ctx: click.Context, param: click.Parameter, value: float) -> f
     if not value >= 0:
         raise click.BadParameter("give seconds, zero or more")
     return value
-
-
-def _money(ctx: click.Context, param: click.Parameter, value: str | None) -> qasid.Money | None:
-    try:
-        return None if value is None else qasid.Money.parse(value)
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from None
 
 
 @click.command("rent")
@@ -56,7 +48,7 @@ def _money(ctx: click.Context, param: click.Parameter, value: str | None) -> qas
 @click.option(
     "--max-price",
     metavar="MONEY",
-    callback=_money,
+    callback=money,
     help="Refuse a dearer number than that, such as '0.50 USD'.",
 )
 @click.option("--keep", is_flag=True, help="Do not release the number at the end.")
@@ -104,7 +96,7 @@ def _awaited(
     pattern: str | None,
     timeout: float,
 ) -> qasid.InboundMessage:
-    with _progress():
+    with bar():
         return account.wait_for_sms(activation, sender=sender, pattern=pattern, timeout=timeout)
 
 
@@ -132,22 +124,6 @@ def _announce(activation: qasid.Activation, timeout: float) -> None:
     end = "" if activation.expires_at is None else f" until {activation.expires_at:%H:%M:%S} UTC"
     say(f"Rented {activation.number}{cost}{end} (activation {activation.id}).")
     say(f"Waiting up to {timeout:g} s for a message.")
-
-
-@contextlib.contextmanager
-def _progress() -> Iterator[None]:
-    """A bar of the time that has passed, where a person watches."""
-    if sys.stderr is None or not sys.stderr.isatty():
-        yield
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, Progress, TimeElapsedColumn
-
-    with Progress(
-        BarColumn(), TimeElapsedColumn(), console=Console(stderr=True), transient=True
-    ) as bar:
-        bar.add_task("waiting", total=None)
-        yield
 
 
 def _report(activation: qasid.Activation, message: qasid.InboundMessage, as_json: bool) -> None:

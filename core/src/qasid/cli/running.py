@@ -35,7 +35,9 @@ _COMMANDS: Final = (
     "providers",
     "release",
     "rent",
+    "schedule",
     "send",
+    "status",
 )
 
 

@@ -19,6 +19,7 @@ __all__ = [
     "account_option",
     "chosen_account",
     "json_option",
+    "money",
     "open_account",
     "open_rentals",
     "rented",
@@ -61,6 +62,14 @@ def timeout_option(command: F) -> F:
         metavar="SECONDS",
         help="How long to wait for one answer (30).",
     )(command)
+
+
+def money(ctx: click.Context, param: click.Parameter, value: str | None) -> qasid.Money | None:
+    """The amount that an option names."""
+    try:
+        return None if value is None else qasid.Money.parse(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
 
 
 def chosen_account(account: str | None) -> str:

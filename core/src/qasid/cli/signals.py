@@ -36,6 +36,8 @@ class Signals:
     def __init__(self) -> None:
         self._open = False
         self._first: int | None = None
+        #: Whether something that may have been paid for is still to be told.
+        self.untold = False
 
     @contextlib.contextmanager
     def kept(self) -> Iterator[None]:
@@ -57,6 +59,12 @@ class Signals:
             yield
         finally:
             self._open = False
+
+    def settle(self) -> None:
+        """Let in what was kept: all that was paid for has been told."""
+        self.untold = False
+        with self.let_in():
+            pass
 
     def _heed(self, number: int, frame: FrameType | None) -> None:
         if self._first is None:
@@ -93,7 +101,6 @@ class _Attentive:
     clock: Clock
     signals: Signals
     paying: bool
-    _paid: bool = False
 
     def send(self, request: Request) -> Response:
         if self.paying and not request.safe:
@@ -103,14 +110,14 @@ class _Attentive:
             return reply.result()
 
     def _pay(self, request: Request) -> Response:
-        before, self._paid = self._paid, True
+        before, self.signals.untold = self.signals.untold, True
         try:
             response = self.transport.send(request)
         except ConnectFailed:
-            self._paid = before
+            self.signals.untold = before
             raise
         if response.status == 429:  # not performed: there may be a long wait, and another try
-            self._paid = before
+            self.signals.untold = before
         return response
 
     def sleep(self, seconds: float) -> None:
@@ -118,7 +125,8 @@ class _Attentive:
             self.clock.sleep(seconds)
 
     def _window(self) -> contextlib.AbstractContextManager[None]:
-        return contextlib.nullcontext() if self._paid else self.signals.let_in()
+        busy = self.paying and self.signals.untold
+        return contextlib.nullcontext() if busy else self.signals.let_in()
 
     def now(self) -> datetime:
         return self.clock.now()
