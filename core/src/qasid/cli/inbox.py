@@ -15,6 +15,7 @@ from qasid.cli.output import plain, say, show, show_lines, table
 from qasid.cli.session import (
     account_option,
     json_option,
+    not_negative,
     open_account,
     open_rentals,
     rented,
@@ -32,7 +33,8 @@ from qasid.cli.signals import Interrupted, Signals
 @click.option(
     "--for",
     "seconds",
-    type=click.FloatRange(min=0),
+    type=float,
+    callback=not_negative,
     metavar="SECONDS",
     help="How long to follow. By default until Ctrl-C.",
 )

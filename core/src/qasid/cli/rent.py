@@ -10,7 +10,14 @@ import click
 import qasid
 from qasid.cli.output import require_stdout, say, show
 from qasid.cli.progress import bar
-from qasid.cli.session import account_option, json_option, money, open_account, open_rentals
+from qasid.cli.session import (
+    account_option,
+    json_option,
+    money,
+    not_negative,
+    open_account,
+    open_rentals,
+)
 from qasid.cli.signals import Signals
 from qasid.operations import GONE
 
@@ -23,19 +30,13 @@ def _compilable(ctx: click.Context, param: click.Parameter, value: str | None) -
     return value
 
 
-def _not_negative(ctx: click.Context, param: click.Parameter, value: float) -> float:
-    if not value >= 0:
-        raise click.BadParameter("give seconds, zero or more")
-    return value
-
-
 @click.command("rent")
 @click.argument("service")
 @click.argument("country")
 @click.option(
     "--timeout",
     type=float,
-    callback=_not_negative,
+    callback=not_negative,
     default=300.0,
     show_default=True,
     metavar="SECONDS",

@@ -20,6 +20,7 @@ __all__ = [
     "chosen_account",
     "json_option",
     "money",
+    "not_negative",
     "open_account",
     "open_rentals",
     "rented",
@@ -70,6 +71,13 @@ def money(ctx: click.Context, param: click.Parameter, value: str | None) -> qasi
         return None if value is None else qasid.Money.parse(value)
     except ValueError as error:
         raise click.BadParameter(str(error)) from None
+
+
+def not_negative(ctx: click.Context, param: click.Parameter, value: float | None) -> float | None:
+    """The seconds that an option gives, if it does."""
+    if value is not None and not value >= 0:
+        raise click.BadParameter("give seconds, zero or more")
+    return value
 
 
 def chosen_account(account: str | None) -> str:
