@@ -269,6 +269,7 @@ def test_a_list_from_a_closed_stdin_is_a_wrong_use(
         ([TO, "x", "--price", "1 USD"], "--price goes with --dry-run"),
         ([TO, "x", "--dry-run", "--price", "cheap"], "a decimal number"),
         ([TO, ""], "the text is empty"),
+        ([TO, "caf\udce9"], "the text is not UTF-8"),
         ([TO, "x" * 1600], "the text takes 11 segments, more than --max-segments 10"),
         ([TO, "x" * 161, "--max-segments", "1"], "takes 2 segments, more than --max-segments 1"),
     ],

@@ -124,6 +124,10 @@ class Wanted:
             return
         if not text:
             raise click.UsageError(f"{name} is empty; nothing was sent")
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # bytes of an argument, or of stdin, that no encoding explains
+            raise click.UsageError(f"{name} is not UTF-8; nothing was sent") from None
         count = segments(text).count
         if count > self.max_segments:
             raise click.UsageError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import attrs
 import click
 
 import qasid
@@ -23,7 +24,9 @@ def command(
     """
     receipts = [qasid.Receipt(to="", id=each) for each in ids]
     with open_account(account, timeout=timeout) as opened:
-        found = opened.delivery_status(receipts)
+        told = opened.delivery_status(receipts)
+    # Some providers do not tell the recipient, and their plugins take that of the receipt.
+    found = [attrs.evolve(report, to=report.to or None) for report in told]
     show(found, as_json=as_json, text=table([_HEADER, *map(_row, found)]))
 
 
