@@ -24,6 +24,8 @@ __all__ = [
 ]
 
 GRAVES: Final = re.compile(r"``([^`]+)``")
+#: A paragraph whose lines click leaves as they are.
+AS_IT_IS: Final = re.compile(r"\x08\n(.+?)(?=\n\n|\Z)", re.DOTALL)
 
 
 def write(page: Path, text: str) -> None:
@@ -118,7 +120,7 @@ def _usage(command: click.Command, context: click.Context) -> str:
     usage = command.get_usage(context).removeprefix("Usage: ")
     records = [parameter.get_help_record(context) for parameter in command.get_params(context)]
     rows = [[f"`{record[0]}`", record[1]] for record in records if record]
-    help_text = markdown(command.help).partition("\f")[0].replace("\b\n", "")
+    help_text = AS_IT_IS.sub(r"```text\n\1\n```", markdown(command.help).partition("\f")[0])
     return f"```text\n{usage}\n```\n\n{help_text}\n\n{table(('Option', 'Meaning'), rows)}\n"
 
 

@@ -74,6 +74,13 @@ def test_every_visible_command_is_shown_with_its_options() -> None:
     assert "secret" not in page
 
 
+def test_lines_of_help_that_stay_as_they_are_become_a_block() -> None:
+    """Markdown would join them; the paragraphs around them are text."""
+    program = click.Group("tool", help="Two ways.\n\n\b\ntool one\ntool two\n\nThat is all.")
+    page = generation.command_page(program, "tool")
+    assert "Two ways.\n\n```text\ntool one\ntool two\n```\n\nThat is all.\n" in page
+
+
 def balance(credential: str) -> int:
     """Tell it.
 
