@@ -13,7 +13,7 @@ from typing import Final
 import attrs
 import pytest
 
-from qasid import errors
+from qasid import errors, finding
 from qasid.cli.exits import EXIT_CODES
 from qasid.effects import Request, Response
 from qasid.serving import serve
@@ -163,3 +163,4 @@ def test_a_message_that_was_read_opens_the_way_for_the_next_number(
     sandbox.deliver(activation, "Code 1111")
     assert 0 == qasid("inbox", activation).code
     assert EXIT_CODES[errors.WaitTimeout] == qasid(*rent).code
+    finding.forget()

@@ -16,14 +16,14 @@ from typing import Any, Final
 import attrs
 import pytest
 
-from qasid import errors
+from qasid import errors, finding
 from qasid.cli.exits import CLOSED_OUTPUT, EXIT_CODES, NOT_ALL
 from qasid.cli.outgoing import MOST
 from qasid.effects import Request, Response
 from qasid.serving import serve
 from qasid_sandbox.emulator import SandboxEmulator
 
-from .commandline import Command, Ended, Staged, served, settle, signalling
+from .commandline import Command, Ended, Staged, install, served, settle, signalling
 
 TO: Final = "+989121112233"
 NEXT: Final = "+989121112234"
@@ -492,6 +492,7 @@ def test_who_watches_a_terminal_sees_how_far_it_has_come(
 ) -> None:
     """A bar on stderr that counts; stdout has the lines alone."""
     monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "40")  # all of it fits into the terminal's buffer
     master, terminal = os.openpty()
     with os.fdopen(terminal, "w") as stderr:
         monkeypatch.setattr(sys, "stderr", stderr)
@@ -628,6 +629,7 @@ def test_the_segments_of_a_template_are_not_known(qasid: Command, sandbox: Batch
         line for line in ended.err.splitlines() if line.startswith(("Messages", "Price"))
     ]
     assert "Requests: at least 1" in ended.err
+    assert "Requests: 1\n" in qasid("send", TO, *words).err
 
 
 def test_a_rehearsal_finds_recipients_that_are_no_numbers(qasid: Command, sandbox: Batched) -> None:
@@ -656,6 +658,20 @@ def test_a_rehearsal_as_json_is_one_line(qasid: Command, sandbox: Batched) -> No
 
 # Afterwards.
 
+SILENT: Final = """
+from qasid.hookspecs import hookimpl
+from qasid.values import DeliveryReport, DeliveryState
+from qasid_sandbox import Sandbox
+
+class Silent(Sandbox):
+    @hookimpl
+    def delivery_status(self, receipts):
+        yield from ()
+        known = [(receipt.id, receipt.to) for receipt in receipts]
+        state = DeliveryState.PENDING
+        return [DeliveryReport(receipt_id=name, state=state, to=to) for name, to in known]
+"""
+
 
 def ids(ended: Ended) -> Sequence[str]:
     return [row[1] for row in rows(ended)]
@@ -677,6 +693,16 @@ def test_the_status_as_json_is_a_list(qasid: Command, sandbox: Batched) -> None:
     """With every field of the reports."""
     (report,) = qasid("status", *ids(qasid("send", TO, NEXT, "--text", "x"))[:1], "--json").data
     assert (TO, "pending") == (report["to"], report["state"])
+
+
+def test_a_recipient_that_the_provider_does_not_tell_is_not_told(
+    qasid: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Its plugin has it from the receipt, and here there is none."""
+    install(monkeypatch, tmp_path / "site", "qasid-silent", "silent = silent:Silent", SILENT)
+    (report,) = qasid("status", "m1", "--account", "silent", "--json").data
+    assert ("m1", None) == (report["receipt_id"], report["to"])
+    finding.forget()
 
 
 def test_no_id_is_a_wrong_use(qasid: Command, sandbox: Batched) -> None:
