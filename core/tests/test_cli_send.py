@@ -186,9 +186,9 @@ def test_a_csv_file_may_have_templates(
     qasid: Command, sandbox: Batched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A column for each value; a cell that is empty is no value. From stdin, here."""
-    typed(monkeypatch, f"template,to,name,code\nwelcome,{TO},Sara,\notp,{NEXT},,4711\n")
+    typed(monkeypatch, f"template,to,place,code\nwelcome,{TO},Shiraz,\notp,{NEXT},,4711\n")
     assert 0 == qasid("send", "--csv", "-").code
-    assert [(TO, "[welcome] name=Sara"), (NEXT, "[otp] code=4711")] == sent(sandbox)
+    assert [(TO, "[welcome] place=Shiraz"), (NEXT, "[otp] code=4711")] == sent(sandbox)
 
 
 @pytest.mark.parametrize(

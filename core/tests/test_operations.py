@@ -874,6 +874,17 @@ def test_recipients_that_are_no_numbers_need_no_request(opened: Any) -> None:
     assert ([receipts], []) == (told, server.asked)
 
 
+def test_a_moment_that_passes_while_a_list_is_sent_is_refused() -> None:
+    """The batches before it went in time."""
+    later = [attrs.evolve(m, send_at=START + timedelta(seconds=50)) for m in numbered(3)]
+    server = Server()
+    with blocking(server) as account:
+        receipts = account.send_many(later, tell=lambda found: server.clock.sleep(60))
+    assert [True, True, False] == [receipt.accepted for receipt in receipts]
+    assert isinstance(receipts[2].error, InvalidRequest)
+    assert 2 == len(server.acts)
+
+
 def test_what_the_telling_raises_ends_the_sending() -> None:
     """Nothing more is sent."""
 

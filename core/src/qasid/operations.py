@@ -284,6 +284,8 @@ class Operations:
         self, part: Sequence[Message | Receipt], end: ProviderError | None
     ) -> Flow[tuple[list[Receipt], ProviderError | None]]:
         """Receipts of a part, and what would refuse all that comes after it, as `end` does this."""
+        now = yield Now()
+        part = [_still(item, now) for item in part]
         batch = [item for item in part if not isinstance(item, Receipt)]
         error = end
         if batch and error is None:
@@ -393,6 +395,13 @@ def _checked(message: Message, now: datetime) -> Message | Receipt:
         return ready(message, now)
     except ProviderError as error:
         return Receipt(to=message.to, error=error)
+
+
+def _still(item: Message | Receipt, now: datetime) -> Message | Receipt:
+    """The item, whose moment may have passed while the batches before it were sent."""
+    if isinstance(item, Receipt) or item.send_at is None:
+        return item
+    return _checked(item, now)
 
 
 def _parts(

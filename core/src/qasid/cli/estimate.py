@@ -37,16 +37,15 @@ class Estimate:
 
 def estimate(items: Sequence[Item], max_batch: int, price: qasid.Money | None) -> Estimate:
     """Add it up. `price` is that of one segment, if the caller knows it."""
-    good = [item.message for item in items if item.error is None]
     lines = [_line(item) for item in items]
-    counted = [line.segments for line in lines if line.error is None]
-    total = None if None in counted else sum(count or 0 for count in counted)
-    alike = len({getattr(message, "text", None) for message in good} - {None}) == 1
+    good = [item.message for item in items if item.error is None]
+    texts = {getattr(message, "text", None) for message in good}  # None of a template
+    total = None if None in texts else sum(line.segments or 0 for line in lines)
     return Estimate(
         messages=lines,
         segments=total,
         requests=-(-len(good) // max_batch),
-        at_least=max_batch > 1 and len(good) > 1 and (total is None or not alike),
+        at_least=max_batch > 1 and len(good) > 1 and (total is None or len(texts) > 1),
         price=_times(price, total),
     )
 

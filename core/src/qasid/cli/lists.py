@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, TextIO, TypeAlias
 
@@ -37,22 +37,17 @@ def messages(file: str) -> Iterator[tuple[str, str, Content]]:
     rows = _rows(file)
     place, header = next(rows, (_place(file, 1), []))
     names = _named(place, header)
-    read: Callable[..., Content] = _of_text if "text" in names else _of_template
     for place, row in rows:
         if len(row) != len(names):
             raise _refusal(place, f"{len(row)} cells, where the header has {len(names)}")
         cells = dict(zip(names, row, strict=True))
         to = _filled(place, "to", cells.pop("to")).strip()
-        yield place, to, read(place, **cells)
+        yield place, to, cells if "text" in cells else _of_template(place, cells)
 
 
-def _of_text(place: str, text: str) -> Content:
-    return {"text": text}
-
-
-def _of_template(place: str, template: str, **values: str) -> Content:
-    filled = {name: value for name, value in values.items() if value}
-    return {"template": _filled(place, "template", template).strip(), "values": filled}
+def _of_template(place: str, cells: dict[str, str]) -> Content:
+    template = _filled(place, "template", cells.pop("template")).strip()
+    return {"template": template, "values": {name: cell for name, cell in cells.items() if cell}}
 
 
 def _named(place: str, header: Sequence[str]) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
@@ -136,9 +135,8 @@ class Wanted:
             )
 
     def _message(self, to: str, content: lists.Content) -> Message:
-        make = functools.partial(qasid.TextMessage if "text" in content else qasid.TemplateMessage)
-        message: Message = make(to=to, sender=self.sender, send_at=self.at, **content)
-        return message
+        kind = qasid.TextMessage if "text" in content else qasid.TemplateMessage
+        return kind(to=to, sender=self.sender, send_at=self.at, **content)
 
 
 def _checked(place: str, message: Message, now: datetime) -> Item:
