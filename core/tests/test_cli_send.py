@@ -84,7 +84,8 @@ def write(name: str, text: str | bytes) -> str:
 
 
 def numbered(count: int) -> list[str]:
-    return [f"+98912{2_000_000 + 10 * number}" for number in range(count)]
+    """So many recipients, of a prefix that no operator has; the sandbox refuses none of them."""
+    return [f"+98970{2_000_000 + 10 * number}" for number in range(count)]
 
 
 def listed(count: int) -> str:
