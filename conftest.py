@@ -1,4 +1,4 @@
-"""The pages whose code is run: see `docs/blocks.py`. And patience: another process may be at work."""
+"""The pages whose code is run: see `docs/blocks.py`. And patience: the machine may be busy."""
 
 from __future__ import annotations
 
