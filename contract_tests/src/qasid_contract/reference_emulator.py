@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,7 +12,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import attrs
 
 from qasid.effects import Request, Response
-from qasid.emulation import Clock, EmulatedActivation, OutboxItem, utc_now
+from qasid.emulation import Clock, EmulatedActivation, Failures, OutboxItem, utc_now
 from qasid.values import Money
 
 __all__ = ["MinimalEmulator", "ReferenceEmulator"]
@@ -79,7 +78,7 @@ class ReferenceEmulator:
     _codes: dict[str, _Code] = attrs.field(init=False, factory=dict)
     _outgoing: list[_Outgoing] = attrs.field(init=False, factory=list)
     _tokens: dict[str, datetime] = attrs.field(init=False, factory=dict)
-    _failures: deque[tuple[Response, bool]] = attrs.field(init=False, factory=deque)
+    _failures: Failures = attrs.field(init=False, factory=Failures)
 
     @property
     def now(self) -> datetime:
@@ -90,12 +89,7 @@ class ReferenceEmulator:
 
     def handle(self, request: Request) -> Response:
         """Answer one request."""
-        if not self._failures:
-            return self.answer(request)
-        response, performed = self._failures.popleft()
-        if performed:
-            self.answer(request)
-        return response
+        return self._failures.answer(request, self.answer)
 
     def answer(self, request: Request) -> Response:
         """What the server says when nothing fails."""
@@ -323,7 +317,7 @@ class ReferenceEmulator:
 
     def fail_next(self, response: Response, *, performed: bool = False) -> None:
         """Answer the next request with `response`, after doing what it asks or instead of it."""
-        self._failures.append((response, performed))
+        self._failures.arrange(response, performed)
 
 
 class MinimalEmulator(ReferenceEmulator):

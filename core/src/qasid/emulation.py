@@ -6,6 +6,7 @@ is a *back door*, which no request can reach, for tests and for `qasid emulate`.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import ClassVar, Protocol, TypeAlias
@@ -15,7 +16,7 @@ import attrs
 from qasid.effects import Request, Response
 from qasid.values import Money
 
-__all__ = ["Clock", "EmulatedActivation", "Emulator", "OutboxItem", "utc_now"]
+__all__ = ["Clock", "EmulatedActivation", "Emulator", "Failures", "OutboxItem", "utc_now"]
 
 Clock: TypeAlias = Callable[[], datetime]
 
@@ -46,6 +47,26 @@ class OutboxItem:
     text: str = attrs.field(repr=False)
     code: str | None = attrs.field(default=None, repr=False)
     sender: str | None = None
+
+
+@attrs.define
+class Failures:
+    """What `Emulator.fail_next` has arranged, for the requests to come, in its order."""
+
+    _arranged: deque[tuple[Response, bool]] = attrs.field(init=False, factory=deque)
+
+    def arrange(self, response: Response, performed: bool) -> None:
+        """Answer one more request with `response`, after doing what it asks or instead of it."""
+        self._arranged.append((response, performed))
+
+    def answer(self, request: Request, answer: Callable[[Request], Response]) -> Response:
+        """What `answer` says to the request, unless another reply has been arranged."""
+        if not self._arranged:
+            return answer(request)
+        response, performed = self._arranged.popleft()
+        if performed:
+            answer(request)
+        return response
 
 
 class Emulator(Protocol):

@@ -12,7 +12,6 @@ import hashlib
 import hmac
 import json
 import re
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -22,7 +21,7 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from qasid.effects import Request, Response
-from qasid.emulation import Clock, EmulatedActivation, OutboxItem, utc_now
+from qasid.emulation import Clock, EmulatedActivation, Failures, OutboxItem, utc_now
 from qasid.values import Money
 
 __all__ = ["DeftSMSEmulator"]
@@ -119,7 +118,7 @@ class DeftSMSEmulator:
     _credit: Decimal = attrs.field(init=False, default=Decimal(125_000))
     _sent: list[_Outgoing] = attrs.field(init=False, factory=list)
     _inbox: list[_Incoming] = attrs.field(init=False, factory=_printed_message)
-    _failures: deque[tuple[Response, bool]] = attrs.field(init=False, factory=deque)
+    _failures: Failures = attrs.field(init=False, factory=Failures)
 
     def _now(self) -> datetime:
         return self._clock() + self._ahead
@@ -128,11 +127,7 @@ class DeftSMSEmulator:
 
     def handle(self, request: Request) -> Response:
         """Answer one request as the page says: path, account, signature, and then the call."""
-        if not self._failures:
-            return self._answer(request)
-        response, performed = self._failures.popleft()
-        if performed:
-            self._answer(request)
+        response = self._failures.answer(request, self._answer)
         return attrs.evolve(response, received_at=self._now())
 
     def _answer(self, request: Request) -> Response:
@@ -280,7 +275,7 @@ class DeftSMSEmulator:
 
     def fail_next(self, response: Response, *, performed: bool = False) -> None:
         """Answer the next request with `response`, after doing what it asks or instead of it."""
-        self._failures.append((response, performed))
+        self._failures.arrange(response, performed)
 
 
 # What comes: parameters in the query or in a form, one of which holds the token.

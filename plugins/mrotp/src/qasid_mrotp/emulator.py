@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -28,7 +27,7 @@ from typing import Any, ClassVar, Final, TypeAlias
 import attrs
 
 from qasid.effects import Request, Response
-from qasid.emulation import Clock, EmulatedActivation, OutboxItem, utc_now
+from qasid.emulation import Clock, EmulatedActivation, Failures, OutboxItem, utc_now
 from qasid.values import Money, TemplateMessage
 
 __all__ = ["KEYS", "MrOTPEmulator"]
@@ -210,7 +209,7 @@ class MrOTPEmulator:
         },
     )
     _made: int = attrs.field(init=False, default=0)
-    _failures: deque[tuple[Response, bool]] = attrs.field(init=False, factory=deque)
+    _failures: Failures = attrs.field(init=False, factory=Failures)
 
     def _now(self) -> datetime:
         return self._clock() + self._ahead
@@ -219,11 +218,7 @@ class MrOTPEmulator:
 
     def handle(self, request: Request) -> Response:
         """Answer one request: first the key, then what is asked. Status 200, come what may."""
-        if not self._failures:
-            return self._answer(request)
-        response, performed = self._failures.popleft()
-        if performed:
-            self._answer(request)
+        response = self._failures.answer(request, self._answer)
         return attrs.evolve(response, received_at=self._now())
 
     def _answer(self, request: Request) -> Response:
@@ -409,7 +404,7 @@ class MrOTPEmulator:
 
     def fail_next(self, response: Response, *, performed: bool = False) -> None:
         """Answer the next request with `response`, after doing what it asks or instead of it."""
-        self._failures.append((response, performed))
+        self._failures.arrange(response, performed)
 
     def dial(self, mobile: str, ussd: str) -> str | None:
         """The code that a phone (09…) shows when its user dials, or None where it shows none."""

@@ -9,7 +9,6 @@ The page's later edition, with paths under /api/v1, is another API and is not se
 from __future__ import annotations
 
 import json
-from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -20,7 +19,7 @@ from zoneinfo import ZoneInfo
 import attrs
 
 from qasid.effects import Request, Response
-from qasid.emulation import Clock, EmulatedActivation, OutboxItem, utc_now
+from qasid.emulation import Clock, EmulatedActivation, Failures, OutboxItem, utc_now
 from qasid.values import Money
 
 __all__ = ["MyOnlineSimEmulator"]
@@ -276,7 +275,7 @@ class MyOnlineSimEmulator:
     _blocked: bool = attrs.field(init=False, default=False)
     _outbox: list[OutboxItem] = attrs.field(init=False, factory=list)
     _webhooks: list[Request] = attrs.field(init=False, factory=list)
-    _failures: deque[tuple[Response, bool]] = attrs.field(init=False, factory=deque)
+    _failures: Failures = attrs.field(init=False, factory=Failures)
 
     @_stock.default
     def _full_shelves(self) -> dict[tuple[str, str], int]:
@@ -293,11 +292,7 @@ class MyOnlineSimEmulator:
 
     def handle(self, request: Request) -> Response:
         """Answer one request as the page says."""
-        if not self._failures:
-            return self._answer(request)
-        response, performed = self._failures.popleft()
-        if performed:
-            self._answer(request)
+        response = self._failures.answer(request, self._answer)
         return attrs.evolve(response, received_at=self._now())
 
     def _answer(self, request: Request) -> Response:
@@ -638,7 +633,7 @@ class MyOnlineSimEmulator:
 
     def fail_next(self, response: Response, *, performed: bool = False) -> None:
         """Answer the next request with `response`, after doing what it asks or instead of it."""
-        self._failures.append((response, performed))
+        self._failures.arrange(response, performed)
 
 
 def _name(country: str) -> str:

@@ -16,7 +16,7 @@ from urllib.parse import unquote
 import attrs
 
 from qasid.effects import Request, Response
-from qasid.emulation import Clock, EmulatedActivation, OutboxItem, utc_now
+from qasid.emulation import Clock, EmulatedActivation, Failures, OutboxItem, utc_now
 from qasid.errors import ProtocolError
 from qasid.reading import moment, take
 from qasid.values import Money
@@ -178,19 +178,14 @@ class SandboxEmulator:
     _numbers: dict[str, _Number] = attrs.field(factory=dict, init=False)
     _sent: list[_Outgoing] = attrs.field(factory=list, init=False)
     _codes: dict[str, _Code] = attrs.field(factory=dict, init=False)
-    _faults: deque[tuple[Response, bool]] = attrs.field(factory=deque, init=False)
+    _failures: Failures = attrs.field(init=False, factory=Failures)
     _recent: deque[datetime] = attrs.field(factory=deque, init=False)
     _cancelled: set[str] = attrs.field(factory=set, init=False)
     _serial: int = attrs.field(default=0, init=False)
 
     def handle(self, request: Request) -> Response:
         """Answer one request. Whoever has several threads calls it from one at a time."""
-        if not self._faults:
-            return self._answer(request)
-        response, performed = self._faults.popleft()
-        if performed:
-            self._answer(request)
-        return response
+        return self._failures.answer(request, self._answer)
 
     # Back doors.
 
@@ -231,7 +226,7 @@ class SandboxEmulator:
 
     def fail_next(self, response: Response, *, performed: bool = False) -> None:
         """Answer the next request with `response`, after doing what it asks or instead of it."""
-        self._faults.append((response, performed))
+        self._failures.arrange(response, performed)
 
     def webhooks(self, url: str) -> Sequence[Request]:
         """What would have been posted to `url` by now; the sandbox posts nothing by itself."""

@@ -21,7 +21,7 @@ from urllib.parse import unquote
 import attrs
 
 from qasid.effects import Request, Response
-from qasid.emulation import Clock, EmulatedActivation, OutboxItem, utc_now
+from qasid.emulation import Clock, EmulatedActivation, Failures, OutboxItem, utc_now
 from qasid.values import Money
 
 __all__ = ["SMSAfzarEmulator"]
@@ -209,7 +209,7 @@ class SMSAfzarEmulator:
     _received: list[_Received] = attrs.field(init=False, factory=list)
     _made: int = attrs.field(init=False, default=0)
     _window: _Window = attrs.field(init=False, factory=_Window)
-    _failures: deque[tuple[Response, bool]] = attrs.field(init=False, factory=deque)
+    _failures: Failures = attrs.field(init=False, factory=Failures)
 
     def _now(self) -> datetime:
         return self._clock() + self._ahead
@@ -218,11 +218,7 @@ class SMSAfzarEmulator:
 
     def handle(self, request: Request) -> Response:
         """Answer one request as the manual says: the limit first, then the token, then the rest."""
-        if not self._failures:
-            return self._answer(request)
-        response, performed = self._failures.popleft()
-        if performed:
-            self._answer(request)
+        response = self._failures.answer(request, self._answer)
         return attrs.evolve(response, received_at=self._now())
 
     def _answer(self, request: Request) -> Response:
@@ -468,7 +464,7 @@ class SMSAfzarEmulator:
 
     def fail_next(self, response: Response, *, performed: bool = False) -> None:
         """Answer the next request with `response`, after doing what it asks or instead of it."""
-        self._failures.append((response, performed))
+        self._failures.arrange(response, performed)
 
 
 _METHODS_OF: Final[

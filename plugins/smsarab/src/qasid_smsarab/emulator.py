@@ -20,7 +20,7 @@ from urllib.parse import unquote
 import attrs
 
 from qasid.effects import Request, Response
-from qasid.emulation import Clock, EmulatedActivation, OutboxItem, utc_now
+from qasid.emulation import Clock, EmulatedActivation, Failures, OutboxItem, utc_now
 from qasid.values import Money
 
 __all__ = ["SMSArabEmulator"]
@@ -181,7 +181,7 @@ class SMSArabEmulator:
     _numbers: dict[str, _Number] = attrs.field(init=False, factory=dict)
     _general: _Window = attrs.field(init=False, factory=lambda: _Window(120))
     _orders: _Window = attrs.field(init=False, factory=lambda: _Window(10))
-    _failures: deque[tuple[Response, bool]] = attrs.field(init=False, factory=deque)
+    _failures: Failures = attrs.field(init=False, factory=Failures)
 
     def _now(self) -> datetime:
         return self._clock() + self._ahead
@@ -190,11 +190,7 @@ class SMSArabEmulator:
 
     def handle(self, request: Request) -> Response:
         """Answer one request as the page says: first the key, then the limits, then the path."""
-        if not self._failures:
-            return self._answer(request)
-        response, performed = self._failures.popleft()
-        if performed:
-            self._answer(request)
+        response = self._failures.answer(request, self._answer)
         return attrs.evolve(response, received_at=self._now())
 
     def _answer(self, request: Request) -> Response:
@@ -371,7 +367,7 @@ class SMSArabEmulator:
 
     def fail_next(self, response: Response, *, performed: bool = False) -> None:
         """Answer the next request with `response`, after doing what it asks or instead of it."""
-        self._failures.append((response, performed))
+        self._failures.arrange(response, performed)
 
 
 def _order(request: Request) -> tuple[str, str] | None:

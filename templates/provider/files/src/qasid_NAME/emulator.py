@@ -6,7 +6,6 @@ Where the document is silent a comment says "not documented".
 from __future__ import annotations
 
 ${emulator_imports}import json
-from collections import deque
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -14,7 +13,7 @@ from typing import Any, ClassVar, Final
 
 import attrs
 from qasid.effects import Request, Response
-from qasid.emulation import Clock, EmulatedActivation, OutboxItem, utc_now
+from qasid.emulation import Clock, EmulatedActivation, Failures, OutboxItem, utc_now
 from qasid.values import Money
 
 __all__ = ["${Name}Emulator"]
@@ -38,7 +37,7 @@ ${emulator_fields}
     clock: Clock = utc_now
     _ahead: timedelta = attrs.field(init=False, default=timedelta())
     _credit: Money = attrs.field(init=False, default=Money("100.00", "USD"))
-    _failures: deque[tuple[Response, bool]] = attrs.field(init=False, factory=deque)
+    _failures: Failures = attrs.field(init=False, factory=Failures)
 
     def _now(self) -> datetime:
         return self.clock() + self._ahead
@@ -47,12 +46,7 @@ ${emulator_fields}
 
     def handle(self, request: Request) -> Response:
         """Answer one request, or fail at it as `fail_next` says."""
-        if not self._failures:
-            return self._answer(request)
-        response, performed = self._failures.popleft()
-        if performed:
-            self._answer(request)
-        return response
+        return self._failures.answer(request, self._answer)
 
     def _answer(self, request: Request) -> Response:
         try:
@@ -99,7 +93,7 @@ ${emulator_door}
 
     def fail_next(self, response: Response, *, performed: bool = False) -> None:
         """Answer the next request with `response`, after doing what it asks or instead of it."""
-        self._failures.append((response, performed))
+        self._failures.arrange(response, performed)
 
 
 def _number(value: Decimal) -> int | float:
