@@ -18,7 +18,7 @@ from typing import Any, Final, TypeAlias
 import attrs
 import pytest
 
-from qasid import rentals as book
+from qasid import database
 from qasid.errors import BudgetExceeded, SettingsError
 from qasid.rentals import Rentals
 from qasid.settings import Options
@@ -439,7 +439,7 @@ def test_a_book_that_another_process_holds_is_a_settings_error(
     path: Path, opened: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """After some patience, at work as at opening; when it is let go all is well."""
-    monkeypatch.setattr(book, "_PATIENCE", 0.0)
+    monkeypatch.setattr(database, "_PATIENCE", 0.0)
     rentals = opened(path)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
@@ -471,13 +471,15 @@ def test_a_number_more_than_was_asked_for_is_written_down_too(rentals: Rentals) 
 def test_a_book_that_nobody_closes_is_closed() -> None:
     """An account that is dropped without closing leaves no open file, and no warning."""
     forgotten = Rentals()
-    connection = forgotten._connection
+    connection = forgotten._database._connection
     del forgotten
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         connection.execute("SELECT 1")
 
 
 # Interrupted.
+
+_THE_BOOK: Final = {"qasid.rentals", "qasid.database"}
 
 
 @attrs.define
@@ -494,7 +496,7 @@ class Striking:
         caller: FrameType | None = frame
         while caller and caller.f_globals.get("__name__") == "contextlib":
             caller = caller.f_back
-        if event != "c_call" and caller and caller.f_globals.get("__name__") == "qasid.rentals":
+        if event != "c_call" and caller and caller.f_globals.get("__name__") in _THE_BOOK:
             self.left -= 1
             if self.left == 0:
                 raise KeyboardInterrupt

@@ -9,28 +9,23 @@ from __future__ import annotations
 
 import logging
 import sqlite3
-import threading
-import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import attrs
 
-from qasid.errors import BudgetExceeded, SettingsError
+from qasid.database import MEMORY, Database
+from qasid.errors import BudgetExceeded
 from qasid.settings import Options
 from qasid.values import Activation, Money, UnusedCap
 
 __all__ = ["Rental", "Rentals"]
 
-T = TypeVar("T")
-
 _log = logging.getLogger("qasid")
 _DAY: Final = timedelta(days=1)
-_MEMORY: Final = ":memory:"
-_PATIENCE: Final = 10.0  # seconds, for another process to end its transaction
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS rental (
     id INTEGER PRIMARY KEY,
@@ -96,15 +91,12 @@ class Rentals:
     under another name, and a new one begun.
     """
 
-    def __init__(self, path: Path | str = _MEMORY) -> None:
-        self._path = path if path == _MEMORY else Path(path)
-        self._lock = threading.Lock()
-        self._connection = self._opened()
-        self._closing = weakref.finalize(self, self._connection.close)  # also when forgotten
+    def __init__(self, path: Path | str = MEMORY) -> None:
+        self._database = Database(path, _prepare)
 
     def close(self) -> None:
         """Close the file."""
-        self._closing()
+        self._database.close()
 
     def begin(
         self,
@@ -131,11 +123,11 @@ class Rentals:
             values = (account, provider, begun, end, *_columns(price))
             return [run.execute(_INSERT, values).lastrowid or 0 for _ in range(count)]
 
-        return self._transact(add)
+        return self._database.transact(add)
 
     def cancel(self, rows: Sequence[int]) -> None:
         """Strike out what was not performed."""
-        self._transact(lambda run: _delete(run, rows))
+        self._database.transact(lambda run: _delete(run, rows))
 
     def settle(
         self, rows: Sequence[int], activations: Sequence[Activation], unknown: int = 0
@@ -148,86 +140,27 @@ class Rentals:
                 _fill(run, row, activation)
             _delete(run, rows[len(activations) + unknown :])
 
-        self._transact(fill)
+        self._database.transact(fill)
 
     def mark(self, account: str, activation_id: str, state: str) -> None:
         """Note that a number was given back (`closed`) or that the provider kept it (`kept`)."""
-        self._transact(lambda run: run.execute(_MARK, (state, account, activation_id)))
+        self._database.transact(lambda run: run.execute(_MARK, (state, account, activation_id)))
 
     def use(self, account: str, activation_id: str) -> None:
         """Note that a number has had a message."""
-        self._transact(lambda run: run.execute(_USE, (account, activation_id)))
+        self._database.transact(lambda run: run.execute(_USE, (account, activation_id)))
 
     def current(self, *, now: datetime, account: str | None = None) -> list[Rental]:
         """Every rental that is not closed and whose time is not over, oldest first."""
         values = (now.timestamp(), account or "")
-        rows = self._transact(lambda run: run.execute(_CURRENT, values).fetchall())
+        rows = self._database.transact(lambda run: run.execute(_CURRENT, values).fetchall())
         return [_rental(row) for row in rows]
 
-    def _transact(self, act: Callable[[sqlite3.Connection], T]) -> T:
-        """All of `act` or nothing. No generator: one that Ctrl-C leaves behind keeps the lock."""
-        with self._lock:
-            try:
-                with self._connection:
-                    self._connection.execute("BEGIN IMMEDIATE")
-                    return act(self._connection)
-            except (sqlite3.Error, UnicodeEncodeError) as error:
-                raise _unusable(self._path, error) from None
 
-    def _opened(self) -> sqlite3.Connection:
-        try:
-            return _connect(self._path)
-        except sqlite3.OperationalError as error:
-            raise _unusable(self._path, error) from None
-        except sqlite3.DatabaseError:
-            _set_aside(Path(self._path))
-            return _connect(self._path)
-
-
-def _connect(path: Path | str) -> sqlite3.Connection:
-    if isinstance(path, Path):
-        _make_room(path)
-    connection = sqlite3.connect(
-        path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False
-    )
-    connection.row_factory = sqlite3.Row
-    try:
-        # Writable at all? Better known before a number is paid.
-        connection.execute("BEGIN IMMEDIATE")
-        connection.execute(_SCHEMA)
-        if not connection.execute(_HAS_USED).fetchone():
-            connection.execute(_ADD_USED)
-        connection.execute("COMMIT")
-    except BaseException:
-        connection.close()
-        raise
-    return connection
-
-
-def _make_room(path: Path) -> None:
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        path.touch(mode=0o600)
-    except OSError as error:
-        raise _unusable(path, error) from None
-
-
-def _unusable(path: Path | str, error: Exception) -> SettingsError:
-    return SettingsError(
-        f"{path} cannot be written ({error})",
-        account="*",
-        field="state directory",
-        remedy="make it writable, or name another with QASID_STATE_DIR",
-    )
-
-
-def _set_aside(path: Path) -> None:
-    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S%f")
-    try:
-        aside = path.rename(path.with_name(f"{path.name}.damaged-{stamp}"))
-    except OSError as error:
-        raise _unusable(path, error) from None
-    _log.warning("%s is no database; it was set aside as %s and a new one begun", path, aside)
+def _prepare(connection: sqlite3.Connection) -> None:
+    connection.execute(_SCHEMA)
+    if not connection.execute(_HAS_USED).fetchone():
+        connection.execute(_ADD_USED)
 
 
 def _check_caps(
