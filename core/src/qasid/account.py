@@ -155,6 +155,10 @@ class _Face:
         """Read what the provider posted to you. Sends nothing. Raises `ProtocolError`."""
         return self._operations.parse_webhook(request)
 
+    def require(self, hook: str) -> None:
+        """Raise `UnsupportedOperation` unless the provider has that hook. Sends nothing."""
+        self._operations.line.require(hook)
+
 
 class Account(_Face):
     """One account at one provider. Threads may share it; use it as a context manager.
@@ -254,6 +258,16 @@ class Account(_Face):
         """
         flow = self._operations.follow(inbox, tell, trouble=trouble, timeout=timeout)
         self._driver.run(flow)
+
+    def receive_webhook(
+        self, request: Request, activation: Activation
+    ) -> list[InboundMessage | DeliveryReport]:
+        """Read what was posted to the callback address that `activation` has for itself.
+
+        As `parse_webhook`; a message that names no number is to that of the activation, which is
+        noted to have had one. Sends nothing. Raises `ProtocolError`.
+        """
+        return self._driver.run(self._operations.receive(request, activation))
 
     def release(
         self, activation: Activation, reason: ReleaseReason = ReleaseReason.UNUSED
@@ -380,6 +394,12 @@ class AsyncAccount(_Face):
         """See `Account.follow_sms`; the functions are plain ones, called in a thread."""
         flow = self._operations.follow(inbox, tell, trouble=trouble, timeout=timeout)
         await self._driver.run(flow)
+
+    async def receive_webhook(
+        self, request: Request, activation: Activation
+    ) -> list[InboundMessage | DeliveryReport]:
+        """See `Account.receive_webhook`."""
+        return await self._driver.run(self._operations.receive(request, activation))
 
     async def release(
         self, activation: Activation, reason: ReleaseReason = ReleaseReason.UNUSED

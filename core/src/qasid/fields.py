@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 import attrs
 
-__all__ = ["base_url", "is_secret", "is_unverified", "secret", "unverified"]
+__all__ = ["base_url", "is_secret", "is_unverified", "secret", "secure_address", "unverified"]
 
 _SECRET: Final = "qasid.secret"
 _UNVERIFIED: Final = "qasid.unverified"
@@ -44,11 +44,19 @@ def _without_slash(text: Any) -> Any:
 
 
 def _secure(instance: object, attribute: attrs.Attribute[Any], value: object) -> None:
+    secure_address(value, "https", "emulator")
+
+
+def secure_address(value: object, *schemes: str) -> None:
+    """Raise ValueError for an address without TLS, unless it is one of this machine.
+
+    `schemes` are taken in place of ``https``. No user, no query and no fragment may be in it.
+    """
     parts = urlsplit(value) if _is_address(value) else urlsplit("")
     local = parts.hostname in {"localhost", "127.0.0.1", "::1"}
     if not parts.hostname or "@" in parts.netloc:
         raise ValueError("must be an address such as https://api.example.com/v1")
-    if parts.scheme not in {"https", "emulator"} and not (parts.scheme == "http" and local):
+    if parts.scheme not in (schemes or ("https",)) and not (parts.scheme == "http" and local):
         raise ValueError("must begin with https:// (http:// only to this machine)")
 
 

@@ -163,9 +163,14 @@ class Operations:
     def fetch(self, inbox: Activation | InboxQuery) -> Flow[list[InboundMessage]]:
         """Read messages, oldest first."""
         found = _many((yield from self.line.ask("fetch_sms", inbox=inbox)), InboundMessage)
-        if found and self.info.unused_cap is not None and isinstance(inbox, Activation):
-            yield Call(functools.partial(self._mark, inbox, "used"))
+        if isinstance(inbox, Activation):
+            yield from self._note_use(inbox, found)
         return found
+
+    def _note_use(self, activation: Activation, found: Iterable[object]) -> Flow[None]:
+        had = any(isinstance(item, InboundMessage) for item in found)
+        if had and self.info.unused_cap is not None:
+            yield Call(functools.partial(self._mark, activation, "used"))
 
     def wait(
         self,
@@ -335,6 +340,22 @@ class Operations:
     def parse_webhook(self, request: Request) -> list[InboundMessage | DeliveryReport]:
         """Read what the provider posted. No flow: it needs nothing."""
         return _many(self.line.parse_webhook(request), InboundMessage, DeliveryReport)
+
+    def receive(
+        self, request: Request, activation: Activation
+    ) -> Flow[list[InboundMessage | DeliveryReport]]:
+        """Read what was posted to the callback address that one number has for itself."""
+        found = self.parse_webhook(request)
+        yield from self._note_use(activation, found)
+        return [_addressed(item, activation) for item in found]
+
+
+def _addressed(
+    item: InboundMessage | DeliveryReport, activation: Activation
+) -> InboundMessage | DeliveryReport:
+    """A message that does not tell whom it is to is to the number whose address it came to."""
+    known = isinstance(item, DeliveryReport) or item.to is not None
+    return item if known else attrs.evolve(item, to=activation.number)
 
 
 def _many(found: Any, *kinds: type) -> list[Any]:

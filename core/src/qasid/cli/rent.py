@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import re
+from collections.abc import Callable
 
 import click
 
@@ -16,6 +18,7 @@ from qasid.cli.session import (
     money,
     not_negative,
     open_account,
+    open_inbox,
     open_rentals,
 )
 from qasid.cli.signals import Signals
@@ -52,6 +55,11 @@ def _compilable(ctx: click.Context, param: click.Parameter, value: str | None) -
     callback=money,
     help="Refuse a dearer number than that, such as '0.50 USD'.",
 )
+@click.option(
+    "--callback",
+    metavar="URL",
+    help="Have its messages posted there too, as to an address of qasid webhook new.",
+)
 @click.option("--keep", is_flag=True, help="Do not release the number at the end.")
 @account_option
 @json_option
@@ -62,6 +70,7 @@ def command(
     sender: str | None,
     pattern: str | None,
     max_price: qasid.Money | None,
+    callback: str | None,
     keep: bool,
     account: str | None,
     as_json: bool,
@@ -77,10 +86,14 @@ def command(
         signals.kept(),
         contextlib.closing(open_rentals()) as rentals,
         open_account(account, rentals=rentals) as opened,
+        _binding(callback) as bind,
     ):
         paying = opened.with_driver(signals.attentive(opened.driver, paying=True))
-        activation = paying.acquire_number(service, country, max_price=max_price)
+        activation = paying.acquire_number(
+            service, country, max_price=max_price, callback_url=callback
+        )
         try:
+            bind(activation)
             with signals.let_in():
                 _announce(activation, timeout)
             waiting = opened.with_driver(signals.attentive(opened.driver))
@@ -88,6 +101,16 @@ def command(
             _report(activation, message, as_json)
         finally:  # no signal comes between the two: it is let in by what waits alone
             _end(opened, activation, keep)
+
+
+@contextlib.contextmanager
+def _binding(callback: str | None) -> Iterator[Callable[[qasid.Activation], object]]:
+    """What tells the inbox whose address the callback is: the file is opened before it is paid."""
+    if callback is None:
+        yield lambda _: None
+        return
+    with contextlib.closing(open_inbox()) as inbox:
+        yield functools.partial(inbox.bind, callback)
 
 
 def _awaited(

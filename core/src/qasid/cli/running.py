@@ -38,6 +38,7 @@ _COMMANDS: Final = (
     "schedule",
     "send",
     "status",
+    "webhook",
 )
 
 

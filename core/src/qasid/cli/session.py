@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
 
@@ -15,6 +15,9 @@ from qasid import finding, settings
 from qasid.cli.output import say
 from qasid.rentals import Rental, Rentals
 
+if TYPE_CHECKING:
+    from qasid.webhooks import Inbox
+
 __all__ = [
     "account_option",
     "chosen_account",
@@ -22,6 +25,7 @@ __all__ = [
     "money",
     "not_negative",
     "open_account",
+    "open_inbox",
     "open_rentals",
     "rented",
     "timeout_option",
@@ -103,10 +107,20 @@ def open_account(
 
 def open_rentals() -> Rentals:
     """The rentals of all accounts of this user."""
+    return Rentals(_state() / "rentals.sqlite3")
+
+
+def open_inbox() -> Inbox:
+    """What was posted to this user, and where it may be posted to."""
+    from qasid.webhooks import Inbox  # late: few commands need it
+
+    return Inbox(_state() / "webhooks.sqlite3")
+
+
+def _state() -> Path:
     import platformdirs
 
-    folder = os.environ.get("QASID_STATE_DIR") or platformdirs.user_state_dir("qasid")
-    return Rentals(Path(folder) / "rentals.sqlite3")
+    return Path(os.environ.get("QASID_STATE_DIR") or platformdirs.user_state_dir("qasid"))
 
 
 def rented(rentals: Rentals, activation_id: str, account: str | None) -> tuple[str, Rental]:
