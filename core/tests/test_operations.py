@@ -469,6 +469,59 @@ def test_a_message_is_given_even_if_it_cannot_be_written_down(
     assert "n1 is used, but not noted" in caplog.text
 
 
+class Naming(Wary):
+    """Wary, whose posts may name the number or report on a message."""
+
+    @hookimpl
+    def parse_webhook(self, request: Request) -> Sequence[InboundMessage | DeliveryReport]:
+        if request.payload()["to"] == "report":
+            return [DeliveryReport(receipt_id="m1", state=DeliveryState.DELIVERED)]
+        return [InboundMessage(text="hello", to=request.payload()["to"])]
+
+
+def posted(to: str | None) -> Request:
+    """A post to a webhook."""
+    return Request(method="POST", url="/", json={"to": to}).encode()
+
+
+@both_faces
+def test_a_post_to_the_address_of_a_number_is_to_that_number(opened: Any) -> None:
+    """Unless it names another; a report is of no rented number. Nothing is sent."""
+    server = Server()
+    with opened(server, Naming()) as account:
+        found = [account.receive_webhook(posted(to), RENTED) for to in (None, "+9992", "report")]
+    assert [RENTED.number, "+9992", None] == [item.to for (item,) in found]
+    assert [] == server.asked
+
+
+@both_faces
+@pytest.mark.parametrize(("to", "allowed"), [(None, True), ("report", False)])
+def test_a_number_whose_message_was_posted_is_used(
+    opened: Any, to: str | None, allowed: bool
+) -> None:
+    """A report is no message."""
+    with opened(Server(), Naming(), max_open=9) as account:
+        for _ in range(2):
+            activation = account.acquire_number("acme", "SA")
+        account.receive_webhook(posted(to), activation)
+        if allowed:
+            assert "n3" == account.acquire_number("acme", "SA").id
+        else:
+            with pytest.raises(BudgetExceeded):
+                account.acquire_number("acme", "SA")
+
+
+@both_faces
+def test_a_hook_can_be_asked_for_before_anything_is_done(opened: Any) -> None:
+    """Nothing is sent."""
+    server = Server()
+    with opened(server, Guarded()) as account:
+        account.require("balance")
+        with pytest.raises(UnsupportedOperation, match="acme has no parse_webhook"):
+            account.require("parse_webhook")
+    assert [] == server.asked
+
+
 # Giving back.
 
 
