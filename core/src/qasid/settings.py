@@ -17,6 +17,7 @@ import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
@@ -27,7 +28,16 @@ from qasid.errors import PluginError, ProviderNotFound, SettingsError
 from qasid.fields import is_secret
 from qasid.values import Money
 
-__all__ = ["Options", "Resolved", "accounts", "configured", "resolve"]
+__all__ = [
+    "Options",
+    "Resolved",
+    "accounts",
+    "configured",
+    "is_readable",
+    "resolve",
+    "typed",
+    "typed_fields",
+]
 
 FILE_NAME: Final = "qasid.toml"
 
@@ -112,13 +122,17 @@ def _provider(provider_name: str) -> type[Any]:
 
 
 def _fields(provider_name: str, found: type[Any]) -> Fields:
-    own, options = _typed_fields(provider_name, found), _typed_fields(provider_name, Options)
+    own, options = typed_fields(provider_name, found), typed_fields(provider_name, Options)
     if own.keys() & {"provider", *options}:
         raise PluginError(f"{provider_name!r} is broken: a field has the name of an option")
     return {**own, **options}
 
 
-def _typed_fields(provider_name: str, kind: type[Any]) -> Fields:
+def typed_fields(provider_name: str, kind: type[Any]) -> Fields:
+    """The fields of an attrs class that may be given, with types for their annotations.
+
+    Raises `PluginError` where an annotation cannot be understood.
+    """
     try:
         resolved = attrs.fields(attrs.resolve_types(kind))
     except (NameError, TypeError, AttributeError, SyntaxError) as error:
@@ -225,7 +239,7 @@ def _value(name: str, field: attrs.Attribute[Any], given: _Given) -> Any:
         return _referred(name, field, given.value)
     if given.path is not None and is_secret(field):
         _private(name, field.name, given.path)
-    return _typed(name, field, given.value)
+    return typed(name, field, given.value)
 
 
 def _referred(name: str, field: attrs.Attribute[Any], reference: dict[str, Any]) -> Any:
@@ -244,7 +258,7 @@ def _referred(name: str, field: attrs.Attribute[Any], reference: dict[str, Any])
             remedy = 'write { env = "…" }, { file = "…" } or { keyring = "SERVICE/USER" }'
     if text is None:
         raise _error(problem, name, field.name, remedy)
-    return _typed(name, field, text)
+    return typed(name, field, text)
 
 
 def _file_text(name: str, field: str, path: Path) -> str:
@@ -282,6 +296,16 @@ def _truth(text: str) -> bool:
     ]
 
 
+def _exact(given: str | int) -> Decimal:
+    try:
+        value = Decimal(given)
+    except InvalidOperation:
+        raise ValueError from None
+    if not value.is_finite():
+        raise ValueError
+    return value
+
+
 def _seconds(given: str | float) -> timedelta:
     return timedelta(seconds=float(given))
 
@@ -291,13 +315,15 @@ _READERS: Final[Mapping[type, tuple[Callable[[Any], Any], tuple[type, ...], str,
     str: (str, (), "a text", '"so"'),
     int: (int, (), "a whole number", "5"),
     float: (float, (int,), "a number", "2.5"),
+    Decimal: (_exact, (int,), "an exact number", "2.5"),
     bool: (_truth, (), "true or false", "true"),
     timedelta: (_seconds, (int, float), "a number of seconds", "90"),
     Money: (Money.parse, (), "an amount and a currency", "'5.00 USD'"),
 }
 
 
-def _typed(name: str, field: attrs.Attribute[Any], value: Any) -> Any:
+def typed(name: str, field: attrs.Attribute[Any], value: Any) -> Any:
+    """A raw value as the field's type has it. Raises `SettingsError`, which never holds it."""
     arms = _arms(field.type)
     if value is None and type(None) in arms:
         return None
@@ -305,6 +331,12 @@ def _typed(name: str, field: attrs.Attribute[Any], value: Any) -> Any:
     if choices:
         return _chosen(name, field, value, choices)
     return _read(name, field, value, arms[0]) if arms[0] in _READERS else value
+
+
+def is_readable(kind: Any) -> bool:
+    """Whether `typed` can make that type from a text."""
+    arm = _arms(kind)[0]
+    return arm in _READERS or typing.get_origin(arm) is typing.Literal
 
 
 def _chosen(name: str, field: attrs.Attribute[Any], value: Any, choices: Iterable[Any]) -> Any:
