@@ -109,7 +109,9 @@ def group(name: str) -> tuple[str, ...]:
     return nox.project.dependency_groups(WORKSPACE, name)
 
 
-def install(session: nox.Session, *requirements: str, extras: str = "[async,keyring,webhook]") -> None:
+def install(
+    session: nox.Session, *requirements: str, extras: str = "[async,keyring,webhook]"
+) -> None:
     """Install the requirements and every wheel."""
     session.install(*requirements, *wheels(extras=extras))
     # An environment that is used again may hold an older build of the same version.

@@ -26,8 +26,7 @@ from qasid.emulation import Clock, Emulator, utc_now
 from .commandline import Command, Process, install, process, settle
 
 EMULATORS: Final = ("deftsms", "mrotp", "myonlinesim", "sandbox", "smsafzar", "smsarab")
-BROKEN: Final = """
-class Four:
+BROKEN: Final = """class Four:
     settings = {}
     def __init__(self):
         raise ValueError("out of order")
@@ -132,9 +131,11 @@ def test_people_get_a_block_for_each() -> None:
     [
         ("raise SystemExit(1)", "SystemExit: 1"),
         (BROKEN, "the emulator 'bad' is broken: ValueError: out of order"),
-        ("class Four:\n    def handle(self, request): ...", "must name an emulator's class"),
+        ("Four = 4", "must name an emulator's class"),
+        ("class Four:\n    settings = 4\n    handle = print", "its settings are no mapping"),
+        ("class Four:\n    handle = print", "has no attribute 'settings'"),
     ],
-    ids=["import", "making", "class"],
+    ids=["import", "making", "class", "settings", "no settings"],
 )
 def test_a_broken_emulator_keeps_no_other_from_being_served(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, source: str, words: str

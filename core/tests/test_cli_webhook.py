@@ -320,7 +320,7 @@ def test_without_uvicorn_it_says_what_to_install(
 def test_a_server_that_ends_by_itself_says_why() -> None:
     """It does not seem to listen for ever."""
 
-    async def application(*_: Any) -> None:
+    async def application(scope: Any, receive: Any, send: Any) -> None:
         """Nothing ever comes."""
 
     ended, found = threading.Event(), listening.listener("127.0.0.1", 0)

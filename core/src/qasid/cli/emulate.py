@@ -124,12 +124,20 @@ def _sound(port: int) -> Iterator[tuple[str, tuple[int, Emulator]]]:
 def _made(name: str, given: _Pairs) -> Emulator:
     kind = finding.emulator(name)
     try:
-        return switches.made(name, kind, given)
-    except (click.ClickException, PluginError):
+        emulator = switches.made(name, kind, given)
+        _settings(emulator)
+    except click.ClickException:
         raise
     except Exception as error:
         problem = f"the emulator {name!r} is broken: {type(error).__name__}: {error}"
         raise PluginError(problem) from error
+    return emulator
+
+
+def _settings(emulator: Emulator) -> Mapping[str, str]:
+    if not isinstance(emulator.settings, Mapping):
+        raise TypeError("its settings are no mapping")
+    return emulator.settings
 
 
 def _served(emulator: Emulator, port: int, after: timedelta | None, text: str) -> EmulatorServer:
@@ -143,7 +151,7 @@ def _served(emulator: Emulator, port: int, after: timedelta | None, text: str) -
 
 
 def _shown(emulator: Emulator, server: EmulatorServer) -> dict[str, Any]:
-    given = {"base_url": server.url, **emulator.settings}
+    given = {"base_url": server.url, **_settings(emulator)}
     return {"url": server.url, "settings": given, "control": server.control_url}
 
 
