@@ -320,6 +320,13 @@ def test_an_unknown_switch_is_refused_with_those_that_are_known(given: str) -> N
         made(given)
 
 
+def test_a_wrong_switch_is_a_wrong_use(qasid: Command) -> None:
+    """Nothing is served."""
+    end = qasid("emulate", "mrotp", "--set", "raw_usd=true")
+    assert (2, "") == (end.code, end.out)
+    assert "Invalid value for '--set': mrotp has no 'raw_usd'; known: default_type, " in end.err
+
+
 def test_an_emulator_may_have_no_switches() -> None:
     """Then it says so."""
 

@@ -342,3 +342,12 @@ def test_an_order_with_a_callback_that_is_not_ours_is_none_of_our_business(
     emulator.deliver(number.id, "hello")
     assert [url] == [request.url for request in emulator.webhooks()]
     assert [] == qasid("webhook", "list", "--json").data
+
+
+def test_nothing_is_ordered_while_the_inbox_cannot_be_used(
+    qasid: Command, emulator: MyOnlineSimEmulator, tmp_path: Path
+) -> None:
+    """As nobody could tell whose messages come to that address."""
+    (tmp_path / "state" / "qasid" / "webhooks.sqlite3").mkdir(parents=True)
+    ended = qasid("rent", "tg", "60", "--callback", "https://my.example", "--timeout", "0")
+    assert (EXIT_CODES[errors.SettingsError], ()) == (ended.code, emulator.activations())

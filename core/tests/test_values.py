@@ -251,6 +251,7 @@ def test_a_schedule_in_an_hour_that_does_not_exist_is_refused() -> None:
         TemplateMessage(to="+1", template="t", values={"code": SECRET}),
         OtpOrder(to="+1", code="4711471147"),
         OtpTicket(to="+1", code=SECRET),
+        NumberOrder(services=["acme"], country="SA", callback_url=f"https://my.example/{SECRET}"),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -285,12 +285,13 @@ def _price(given: Money | str | None) -> Money | None:
 class NumberOrder:
     """What to rent: one number for each service, in the provider's own codes.
 
-    `max_price` is for each number; a text such as ``"0.50 USD"`` will do.
+    `max_price` is for each number; a text such as ``"0.50 USD"`` will do. `callback_url` has no
+    `repr`: whoever knows it can post messages to you.
     """
 
     services: tuple[str, ...] = attrs.field(converter=_several, validator=_not_empty)
     country: str = attrs.field(validator=_not_empty)
-    callback_url: str | None = None
+    callback_url: str | None = attrs.field(default=None, repr=False)
     max_price: Money | None = attrs.field(default=None, converter=_price)
 
 
