@@ -14,6 +14,7 @@ import click
 
 from qasid import finding
 from qasid.cli import switches
+from qasid.cli.listening import cannot_listen
 from qasid.cli.output import say, show
 from qasid.cli.session import json_option
 from qasid.cli.signals import Interrupted, Signals
@@ -146,8 +147,7 @@ def _served(emulator: Emulator, port: int, after: timedelta | None, text: str) -
     try:
         return serve(emulator, port=port, deliver_after=after, text=text)
     except OSError as error:
-        problem = f"nothing can listen on {port}: {error.strerror}"
-        raise click.BadParameter(problem, param_hint="'--port'") from None
+        raise cannot_listen(port, error) from None
 
 
 def _shown(emulator: Emulator, server: EmulatorServer) -> dict[str, Any]:

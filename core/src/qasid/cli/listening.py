@@ -14,7 +14,7 @@ import click
 
 from qasid.errors import QasidError
 
-__all__ = ["address", "is_loopback", "listener", "serving"]
+__all__ = ["address", "cannot_listen", "is_loopback", "listener", "serving"]
 
 
 def is_loopback(host: str) -> bool:
@@ -31,8 +31,13 @@ def listener(host: str, port: int) -> socket.socket:
     try:
         return socket.create_server((host, port), family=family)
     except OSError as error:
-        problem = f"nothing can listen on {port}: {error.strerror}"
-        raise click.BadParameter(problem, param_hint="'--port'") from None
+        raise cannot_listen(port, error) from None
+
+
+def cannot_listen(port: int, error: OSError) -> click.BadParameter:
+    """That port is a wrong use of ``--port``."""
+    problem = f"nothing can listen on {port}: {error.strerror}"
+    return click.BadParameter(problem, param_hint="'--port'")
 
 
 def address(listening: socket.socket) -> str:
