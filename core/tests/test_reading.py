@@ -8,7 +8,7 @@ from types import NoneType
 from typing import Any, Final
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qasid.effects import Response
@@ -208,6 +208,7 @@ def test_retry_after_goes_before_the_reset_header() -> None:
 
 
 @given(st.text(), st.text())
+@example(text="", reset="0\x1f")
 def test_a_wait_is_always_sane(text: str, reset: str) -> None:
     """Whatever the headers say."""
     asked = _asked({"Retry-After": text, "X-Reset": reset}, "X-Reset")

@@ -114,7 +114,8 @@ def _retry_header(response: Response) -> float | None:
 
 
 def _number(text: str | None) -> float | None:
-    return float(text) if text and text.strip().isdecimal() else None
+    digits = (text or "").strip()  # `float` itself strips fewer characters
+    return float(digits) if digits.isdecimal() else None
 
 
 def _date(text: str | None) -> float | None:
