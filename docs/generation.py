@@ -14,12 +14,15 @@ import click
 __all__ = [
     "command_page",
     "error_page",
+    "event_table",
     "exit_table",
     "hook_page",
     "marked",
     "matrix",
     "option_table",
+    "route_table",
     "rule_page",
+    "rule_table",
     "write",
 ]
 
@@ -153,6 +156,7 @@ OPTIONS: Final = {
     "max_open": ("numbers", "how many may be rented at once"),
     "max_per_day": ("numbers", "how many may be rented in any 24 hours"),
     "max_spend": ("money", "what renting may cost in any 24 hours, such as `5.00 USD`"),
+    "low_balance": ("money", "what balance is told to [listeners](events.md) as low"),
 }
 
 
@@ -212,7 +216,58 @@ def option_table(options: type[Any]) -> str:
 
 
 def _default(value: object) -> str:
-    return "no cap" if value is None else f"{value:g}" if isinstance(value, float) else f"{value}"
+    return "none" if value is None else f"{value:g}" if isinstance(value, float) else f"{value}"
+
+
+# Routes and events.
+
+
+def rule_table(
+    rules: Mapping[Any, Any],
+    root: type[Exception],
+    outcomes: Sequence[Any],
+    told: Callable[[Any], tuple[bool, str]],
+) -> str:
+    """What a route does after each error of the tree. Raises KeyError for one without a row.
+
+    `told` gives whether it goes on after an error by itself, and the name of the event.
+    """
+    rows = [_rule_row(kind, rules[kind], outcomes, told) for kind in family(root)]
+    head = ("Error", *(outcome.value.capitalize() for outcome in outcomes), "Breaker", "Because")
+    return table(head, rows)
+
+
+def _rule_row(
+    kind: Any, rule: Any, outcomes: Sequence[Any], told: Callable[[Any], Any]
+) -> list[str]:
+    cells = [_told(kind, outcome, told) for outcome in outcomes]
+    if not hasattr(kind, "default_outcome"):  # it has no outcome: the first column says it all
+        cells[1:] = ["-"] * (len(outcomes) - 1)
+    return [f"`{kind.__name__}`", *cells, "counts" if rule.counts else "-", rule.because]
+
+
+def _told(kind: Any, outcome: Any, told: Callable[[Any], tuple[bool, str]]) -> str:
+    error = kind.__new__(kind)
+    error.outcome = outcome
+    goes_on, event = told(error)
+    return f"{'next account' if goes_on else 'ends'}, `{event}`"
+
+
+def route_table(fields: Mapping[str, tuple[str, str]]) -> str:
+    """The fields of a route in ``qasid.toml``."""
+    return table(("Field", "Is", "Meaning"), [[f"`{key}`", *fields[key]] for key in fields])
+
+
+def event_table(names: Sequence[str], specifications: Mapping[str, Any]) -> str:
+    """The events, what each holds, and when it is told."""
+    return table(("Event", "Holds", "When"), [_event_row(n, specifications) for n in names])
+
+
+def _event_row(name: str, specifications: Mapping[str, Any]) -> list[str]:
+    specification = specifications[name]
+    held = specifications[specification.__annotations__["event"]]
+    fields = ", ".join(f"`{field.name}`" for field in attrs.fields(held))
+    return [f"`{name}`", f"`{held.__name__}`: {fields}", markdown(specification.__doc__)]
 
 
 def exit_table(exit_codes: Mapping[Any, int]) -> str:

@@ -10,9 +10,13 @@ from typing import Any
 import pytest
 
 import generation
-from qasid import finding
+from qasid import events, finding
 from qasid.cli.exits import EXIT_CODES
+from qasid.errors import Outcome, QasidError
+from qasid.events import EVENTS
 from qasid.hookspecs import HOOKS
+from qasid.routing.rules import RULES, goes_on
+from qasid.routing.tables import FIELDS
 from qasid.settings import Options
 
 ROOT = Path(__file__).parents[1]
@@ -30,12 +34,24 @@ def report(name: str) -> Any:
     return json.loads(text)["reports"][0]
 
 
+def rules() -> str:
+    """What a route does after each error of the tree."""
+
+    def told(error: QasidError) -> tuple[bool, str]:
+        return goes_on(error, repeat_unknown=False), events.event_name(error)
+
+    return generation.rule_table(RULES, QasidError, [*Outcome], told)
+
+
 @pytest.mark.parametrize(
     ("page", "name", "made"),
     [
         ("README.md", "matrix", matrix),
         ("docs/cli.md", "exit codes", lambda: generation.exit_table(EXIT_CODES)),
         ("docs/settings.md", "options", lambda: generation.option_table(Options)),
+        ("docs/settings.md", "routes", lambda: generation.route_table(FIELDS)),
+        ("docs/routing.md", "rules", rules),
+        ("docs/events.md", "events", lambda: generation.event_table(EVENTS, vars(events))),
     ],
 )
 def test_a_table_in_a_page_is_what_the_code_gives(

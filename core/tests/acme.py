@@ -338,6 +338,7 @@ def operations(
     provider: Any = None,
     wrappers: Iterable[object] = (),
     rentals: Rentals | None = None,
+    listeners: Iterable[object] = (),
     **options: Any,
 ) -> Operations:
     """The operations of an account at that provider, Acme unless told."""
@@ -345,7 +346,7 @@ def operations(
     resolved = Resolved(
         account="work", provider_name="acme", provider=provider, options=Options(**options)
     )
-    return Operations(resolved, rentals, wrappers)
+    return Operations(resolved, rentals, wrappers, listeners)
 
 
 @contextlib.contextmanager

@@ -379,7 +379,7 @@ def test_json_has_a_line_for_each(qasid: Command, sandbox: Batched) -> None:
         bad["error"]["code"],
         bad["id"],
     )
-    assert {"to", "id", "batch_id", "cost", "outcome", "error"} == {*good} == {*bad}
+    assert {"to", "id", "account", "batch_id", "cost", "outcome", "error"} == {*good} == {*bad}
     assert "SESAME" not in ended.out + ended.err
 
 

@@ -116,7 +116,7 @@ def test_offers_are_listed_for_a_service_and_a_country(opened: Any) -> None:
     """Both are told to the provider."""
     server = Server()
     with opened(server) as account:
-        offer = Offer(service="shop", country="SA", price=Money("0.50", "USD"))
+        offer = Offer(service="shop", country="SA", price=Money("0.50", "USD"), account="work")
         assert [offer] == account.offers("shop", "SA")
     assert {"service": "shop", "country": "SA"} == server.requests[0].params()
 
@@ -818,7 +818,7 @@ def test_a_message_is_sent_to_a_number_in_any_form(opened: Any) -> None:
     server = Server()
     with opened(server) as account:
         receipt = account.send(TextMessage(to="۰۹۱۲ ۱۱۱ ۲۲۳۳", text="hello"))
-        assert Receipt(to=TO, id="m1") == receipt
+        assert Receipt(to=TO, id="m1", account="work") == receipt
         assert account.send(TemplateMessage(to=TO, template="welcome")).accepted
     assert [TO, TO] == server.acts
 
@@ -1085,8 +1085,8 @@ def test_a_one_time_password_is_sent_to_a_number_in_any_form(opened: Any) -> Non
     """The code of the provider is text, with its leading zeros."""
     server = Server()
     with opened(server) as account:
-        assert OtpTicket(to=TO, code="0042") == account.otp("09121112233", length=4)
-        assert OtpTicket(to=TO, code="0815") == account.otp(TO, code="0815")
+        assert OtpTicket(to=TO, code="0042", account="work") == account.otp("09121112233", length=4)
+        assert OtpTicket(to=TO, code="0815", account="work") == account.otp(TO, code="0815")
     assert TO == server.requests[0].payload()["to"]
 
 

@@ -12,7 +12,13 @@ import pytest
 import qasid
 
 NAMES: Final[list[str]] = getattr(qasid, "__all__")  # noqa: B009, made when it is asked for
-HOMES: Final = ("qasid.account", "qasid.errors", "qasid.rentals", "qasid.values")
+HOMES: Final = (
+    "qasid.account",
+    "qasid.errors",
+    "qasid.rentals",
+    "qasid.routing",
+    "qasid.values",
+)
 HEAVY: Final = frozenset(
     {
         "aiohttp",

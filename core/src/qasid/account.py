@@ -9,10 +9,11 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from datetime import datetime
 from typing import Any, Final, Self
 
+from qasid import settings as configuration
 from qasid.drivers.aio import AsyncDriver
 from qasid.drivers.plug import AsyncPlug, Plug
 from qasid.drivers.sync import SyncDriver
-from qasid.effects import Request
+from qasid.effects import Flow, Request
 from qasid.errors import ProviderError, QasidError
 from qasid.operations import GONE, Message, Operations
 from qasid.policies.passage import Attempt
@@ -49,20 +50,27 @@ def connect(
     rentals: Rentals | None = None,
     driver: SyncDriver | None = None,
     wrappers: Iterable[object] = (),
+    listeners: Iterable[object] = (),
     **settings: Any,
 ) -> Account:
     """Open an account by its name in ``qasid.toml``, or by its provider's name.
 
     `settings` are the provider's fields and the `Options`; what is not given comes from the
     environment and from ``qasid.toml``. `rentals` is the book that the renting budget is kept by,
-    in memory unless given. `wrappers` are pluggy plugins put around this account's hooks. `driver`
-    takes the place of the network, in tests.
+    in memory unless given. `wrappers` are pluggy plugins put around this account's hooks, and
+    `listeners` are told what becomes of its acts: see `qasid.events`. `driver` takes the place of
+    the network, in tests. Where no account has the name, it may be that of a route.
 
     Nothing is sent. Raises `SettingsError`, `ProviderNotFound`, `PluginError`.
     """
+    opening: dict[str, Any] = {"rentals": rentals, "driver": driver, "wrappers": wrappers}
+    if _is_route(name):
+        from qasid.routing import connect_route
+
+        return connect_route(name, listeners=listeners, **opening, **settings)
     resolved = resolve(name, settings)
     driver = driver or _driver(resolved)
-    return Account(Operations(resolved, rentals, wrappers), driver)
+    return Account(Operations(resolved, rentals, wrappers, listeners), driver)
 
 
 def connect_async(
@@ -71,15 +79,25 @@ def connect_async(
     rentals: Rentals | None = None,
     driver: AsyncDriver | None = None,
     wrappers: Iterable[object] = (),
+    listeners: Iterable[object] = (),
     **settings: Any,
 ) -> AsyncAccount:
     """Open an account as `connect` does, for use within one event loop.
 
     Over the network it needs the extra ``qasid[async]``.
     """
+    opening: dict[str, Any] = {"rentals": rentals, "driver": driver, "wrappers": wrappers}
+    if _is_route(name):
+        from qasid.routing import connect_route_async
+
+        return connect_route_async(name, listeners=listeners, **opening, **settings)
     resolved = resolve(name, settings)
     driver = driver or _async_driver(resolved)
-    return AsyncAccount(Operations(resolved, rentals, wrappers), driver)
+    return AsyncAccount(Operations(resolved, rentals, wrappers, listeners), driver)
+
+
+def _is_route(name: str) -> bool:
+    return name in configuration.routes() and name not in configuration.accounts()
 
 
 def _driver(resolved: Resolved) -> SyncDriver:
@@ -151,6 +169,16 @@ class _Face:
         """What the provider says of itself."""
         return self._operations.info
 
+    def _acquisition(
+        self,
+        services: Iterable[str],
+        country: str,
+        options: dict[str, Any],
+        attempts: list[Attempt] | None = None,
+    ) -> Flow[Acquired]:
+        order = NumberOrder(services=services, country=country, **options)
+        return self._operations.acquire(order, attempts)
+
     def parse_webhook(self, request: Request) -> list[InboundMessage | DeliveryReport]:
         """Read what the provider posted to you. Sends nothing. Raises `ProtocolError`."""
         return self._operations.parse_webhook(request)
@@ -214,8 +242,7 @@ class Account(_Face):
 
         Where some services got a number and others none, `failures` of the result tells why.
         """
-        order = NumberOrder(services=services, country=country, **options)
-        return self._driver.run(self._operations.acquire(order))
+        return self._driver.run(self._acquisition(services, country, options))
 
     def fetch_sms(self, inbox: Activation | InboxQuery) -> list[InboundMessage]:
         """The messages of a rented number, or a page of the account's own inbox; oldest first."""
@@ -361,8 +388,7 @@ class AsyncAccount(_Face):
         self, services: Iterable[str], country: str, **options: Any
     ) -> Acquired:
         """See `Account.acquire_numbers`."""
-        order = NumberOrder(services=services, country=country, **options)
-        return await self._driver.run(self._operations.acquire(order))
+        return await self._driver.run(self._acquisition(services, country, options))
 
     async def fetch_sms(self, inbox: Activation | InboxQuery) -> list[InboundMessage]:
         """See `Account.fetch_sms`."""
@@ -422,9 +448,9 @@ class AsyncAccount(_Face):
 
     async def _acquired(self, service: str, country: str, options: dict[str, Any]) -> Activation:
         """Rent; when cancelled with the order on its way, wait for the answer and release."""
-        order = NumberOrder(services=service, country=country, **options)
         attempts: list[Attempt] = []
-        asked = asyncio.ensure_future(self._driver.run(self._operations.acquire(order, attempts)))
+        acquisition = self._acquisition([service], country, options, attempts)
+        asked = asyncio.ensure_future(self._driver.run(acquisition))
         try:
             return (await asyncio.shield(asked))[0]
         except asyncio.CancelledError as error:

@@ -25,7 +25,8 @@
         ├── OtpRejected
         ├── ProviderUnavailable
         │   ├── ConnectFailed          never reached: not performed
-        │   └── NoAnswer               sent, and no or a cut answer: unknown
+        │   ├── NoAnswer               sent, and no or a cut answer: unknown
+        │   └── RouteExhausted         every account of a route failed
         └── ProtocolError              an unreadable reply
 """
 
@@ -33,6 +34,7 @@ from __future__ import annotations
 
 import enum
 import functools
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -62,6 +64,7 @@ __all__ = [
     "RateLimited",
     "RecipientOptedOut",
     "ReleaseRefused",
+    "RouteExhausted",
     "SettingsError",
     "TemplateRejected",
     "UnsupportedOperation",
@@ -220,6 +223,22 @@ class NoAnswer(ProviderUnavailable):
     """The request was sent, and no answer or only a part of one came: unknown."""
 
     default_outcome = Outcome.UNKNOWN
+
+
+class RouteExhausted(ProviderUnavailable):
+    """Every account of a route failed, or is left alone as it kept failing.
+
+    `failures` has the error of each account that was asked, in order. The outcome is unknown where
+    that of one of them is, which needs `repeat_unknown`.
+    """
+
+    default_outcome = Outcome.NOT_PERFORMED
+
+    def __init__(
+        self, message: str, *, failures: Mapping[str, QasidError] | None = None, **told: Any
+    ) -> None:
+        super().__init__(message, **told)
+        self.failures = dict(failures or {})
 
 
 class ProtocolError(ProviderError):

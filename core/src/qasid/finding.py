@@ -30,6 +30,7 @@ __all__ = [
     "forget",
     "implemented",
     "installed",
+    "listener",
     "provider",
     "providers_with",
 ]
@@ -37,8 +38,14 @@ __all__ = [
 PROVIDERS: Final = "qasid.providers"
 EMULATORS: Final = "qasid.emulators"
 COMMANDS: Final = "qasid.commands"
+LISTENERS: Final = "qasid.listeners"
 
-_KINDS: Final = {PROVIDERS: "provider", EMULATORS: "emulator", COMMANDS: "command"}
+_KINDS: Final = {
+    PROVIDERS: "provider",
+    EMULATORS: "emulator",
+    COMMANDS: "command",
+    LISTENERS: "listener",
+}
 
 _log = logging.getLogger("qasid")
 
@@ -133,6 +140,11 @@ def command(name: str) -> Any:
     fits = callable(getattr(found, "main", None))
     _check(COMMANDS, name, None if fits else "the entry point must name a click command")
     return found
+
+
+def listener(name: str) -> Any:
+    """The object or class that listens to events. Raises as `emulator` does."""
+    return _load(LISTENERS, name)
 
 
 def _sole_claim(group: str, name: str) -> Claim:

@@ -61,11 +61,15 @@ class Line:
 
     def require(self, hook: str) -> None:
         """Raise `UnsupportedOperation` unless the provider implements the hook."""
-        if hook not in self._implemented:
+        if not self.can(hook):
             others = ", ".join(finding.providers_with(hook)) or "none"
             raise UnsupportedOperation(
                 f"{self.provider_name} has no {hook}; installed providers that have: {others}"
             )
+
+    def can(self, hook: str) -> bool:
+        """Whether the provider implements the hook."""
+        return hook in self._implemented
 
     def _wants_credential(self, hook: str) -> bool:
         found = getattr(self._hooks, hook).get_hookimpls()

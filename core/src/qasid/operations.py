@@ -31,6 +31,7 @@ from qasid.errors import (
     SettingsError,
     WaitTimeout,
 )
+from qasid.events import Listeners, Reporter
 from qasid.line import Line
 from qasid.phone import e164
 from qasid.policies.passage import Attempt
@@ -75,12 +76,17 @@ class Operations:
     """The operations of one account, each a flow. Without `rentals` it keeps a book of its own."""
 
     def __init__(
-        self, resolved: Resolved, rentals: Rentals | None = None, wrappers: Iterable[object] = ()
+        self,
+        resolved: Resolved,
+        rentals: Rentals | None = None,
+        wrappers: Iterable[object] = (),
+        listeners: Iterable[object] = (),
     ) -> None:
         self.name = resolved.account
         self.options = resolved.options
         self.line = Line(resolved, wrappers)
         self.info = self.line.info
+        self._reporter = Reporter(self.name, resolved.provider_name, Listeners(listeners))
         self._closes_rentals = rentals is None
         self.rentals = Rentals() if rentals is None else rentals
 
@@ -97,25 +103,31 @@ class Operations:
 
     def balance(self) -> Flow[Money]:
         """Tell the credit."""
-        return _one((yield from self.line.ask("balance")), Money)
+        money = _one((yield from self.line.ask("balance")), Money)
+        yield from self._reporter.balance(money, self.options.low_balance)
+        return money
 
     def offers(self, service: str | None, country: str | None) -> Flow[list[Offer]]:
         """List what can be rented."""
-        return _many((yield from self.line.ask("offers", service=service, country=country)), Offer)
+        found = yield from self.line.ask("offers", service=service, country=country)
+        return self._signed(_many(found, Offer))
 
     # Numbers.
 
     def acquire(self, order: NumberOrder, attempts: list[Attempt] | None = None) -> Flow[Acquired]:
         """Rent numbers within the budget. Each attempt at it is noted in `attempts`."""
         self.line.require("acquire_number")
+        renting = self._acquire(order, [] if attempts is None else attempts)
+        return self._reporter.around("acquire_number", renting, len(order.services))
+
+    def _acquire(self, order: NumberOrder, attempts: list[Attempt]) -> Flow[Acquired]:
         price = yield from self._price(order)
         now = yield Now()
         rows: list[int] = []
-        attempts = [] if attempts is None else attempts
         try:
             yield Call(lambda: rows.extend(self._begin(order, now, price)))
             given = yield from self.line.ask("acquire_number", attempts, order=order)
-            found = _acquired(given)
+            found = _acquired(given, self.name)
         except GeneratorExit:  # no more effects
             raise
         except BaseException as error:
@@ -298,17 +310,23 @@ class Operations:
                 return _woven(part, (yield from self._send_batch(batch))), None
             except QasidError as failure:
                 error = _of_batch(failure)
-        refused = [Receipt(to=message.to, error=error) for message in batch]
+        refused = self._signed(Receipt(to=message.to, error=error) for message in batch)
         return _woven(part, refused), error if isinstance(error, _HOPELESS) else None
 
     def _send_batch(self, batch: Sequence[Message]) -> Flow[list[Receipt]]:
+        return self._reporter.around("send", self._send_at_once(batch), len(batch))
+
+    def _send_at_once(self, batch: Sequence[Message]) -> Flow[list[Receipt]]:
         receipts = _many((yield from self.line.ask("send", messages=batch)), Receipt)
         if len(receipts) != len(batch):
             raise ProtocolError(
                 f"{len(batch)} messages were sent and {len(receipts)} receipts came",
                 outcome=Outcome.UNKNOWN,
             )
-        return receipts
+        return self._signed(receipts)
+
+    def _signed(self, items: Iterable[Any]) -> list[Any]:
+        return [attrs.evolve(item, account=self.name) for item in items]
 
     def cancel_scheduled(self, batch_id: str) -> Flow[Cancelled]:
         """Take back what was scheduled."""
@@ -317,7 +335,11 @@ class Operations:
     def otp(self, order: OtpOrder) -> Flow[OtpTicket]:
         """Send a one-time password."""
         ready = attrs.evolve(order, to=e164(order.to))
-        return _one((yield from self.line.ask("otp", order=ready)), OtpTicket)
+        return (yield from self._reporter.around("otp", self._order_otp(ready)))
+
+    def _order_otp(self, order: OtpOrder) -> Flow[OtpTicket]:
+        ticket = _one((yield from self.line.ask("otp", order=order)), OtpTicket)
+        return attrs.evolve(ticket, account=self.name)
 
     def verify_otp(self, to: str, code: str) -> Flow[OtpVerdict]:
         """Ask whether the code is right; digits of any script will do."""
@@ -385,8 +407,9 @@ def _over(max_price: Money | None, problem: str) -> BudgetExceeded:
     return BudgetExceeded(f"{cap}: {problem}; nothing was rented", cap=cap)
 
 
-def _acquired(given: Any) -> Acquired:
-    found = Acquired(_many(given, Activation), getattr(given, "failures", None))
+def _acquired(given: Any, account: str) -> Acquired:
+    activations = [attrs.evolve(item, account=account) for item in _many(given, Activation)]
+    found = Acquired(activations, getattr(given, "failures", None))
     if not found:
         raise ProtocolError("the provider answered, but gave no number", outcome=Outcome.UNKNOWN)
     return found

@@ -35,6 +35,7 @@ __all__ = [
     "configured",
     "is_readable",
     "resolve",
+    "routes",
     "typed",
     "typed_fields",
 ]
@@ -54,8 +55,9 @@ class Options:
 
     `connect_timeout` and `timeout` (until the whole answer is there) are seconds, `max_body` bytes.
     `max_wait` is how many seconds a call may wait for the provider's limits before it fails.
-    The last three are the budget for renting: `max_open` activations at once, `max_per_day` in any
+    The next three are the budget for renting: `max_open` activations at once, `max_per_day` in any
     24 hours, and `max_spend` in any 24 hours, where set (such as ``"5.00 USD"``).
+    A balance that is less than `low_balance` is told to listeners when it is asked for.
     """
 
     connect_timeout: float = attrs.field(default=10.0, validator=_positive)
@@ -66,6 +68,7 @@ class Options:
     max_open: int = attrs.field(default=2, validator=_not_negative)
     max_per_day: int = attrs.field(default=20, validator=_not_negative)
     max_spend: Money | None = None
+    low_balance: Money | None = None
 
 
 @attrs.frozen(kw_only=True)
@@ -153,20 +156,29 @@ def config_paths() -> tuple[Path, Path]:
 
 def accounts() -> dict[str, tuple[dict[str, Any], Path | None]]:
     """The accounts of ``qasid.toml``: table and file of each. Raises `SettingsError`."""
+    return _named("accounts")
+
+
+def routes() -> dict[str, tuple[dict[str, Any], Path | None]]:
+    """The routes of ``qasid.toml``: table and file of each. Raises `SettingsError`."""
+    return _named("routes")
+
+
+def _named(kind: str) -> dict[str, tuple[dict[str, Any], Path | None]]:
     found: dict[str, tuple[dict[str, Any], Path | None]] = {}
     for path in config_paths():
-        for name, table in _tables(path).items():
+        for name, table in _tables(path, kind).items():
             found.setdefault(name, (table, path))
     return found
 
 
-def _tables(path: Path) -> dict[str, dict[str, Any]]:
+def _tables(path: Path, kind: str) -> dict[str, dict[str, Any]]:
     document = _document(path)
     for key in document:
-        _known(str(path), ["accounts"], key, "the file")
-    tables = document.get("accounts", {})
+        _known(str(path), ["accounts", "routes"], key, "the file")
+    tables = document.get(kind, {})
     if not (isinstance(tables, dict) and all(isinstance(t, dict) for t in tables.values())):
-        raise _error("is not a table of tables", str(path), "accounts", "write [accounts.NAME]")
+        raise _error("is not a table of tables", str(path), kind, f"write [{kind}.NAME]")
     return tables
 
 

@@ -258,7 +258,10 @@ class Credential:
 
 @attrs.frozen(kw_only=True)
 class Offer:
-    """A service in a country, its price for one number, and its stock where the provider tells."""
+    """A service in a country, its price for one number, and its stock where the provider tells.
+
+    `account` is the name of the account that was asked; Qasid sets it.
+    """
 
     service: str
     country: str
@@ -266,6 +269,7 @@ class Offer:
     stock: int | None = None
     service_name: str = ""
     country_name: str = ""
+    account: str | None = None
 
 
 def _texts(given: Mapping[str, str]) -> Mapping[str, str]:
@@ -300,8 +304,9 @@ class Activation:
     """A number rented for one service, until `expires_at` (UTC).
 
     `number` is E.164 where the provider gives a real number, else what it gave: a paid number is
-    never lost to a validator. `extra` holds what the provider's later calls need, as text. An
-    activation survives a restart: `Activation.load(activation.dump())` equals it.
+    never lost to a validator. `extra` holds what the provider's later calls need, as text.
+    `account` is the name of the account that rented it; Qasid sets it. An activation survives a
+    restart: `Activation.load(activation.dump())` equals it.
     """
 
     id: str
@@ -312,6 +317,7 @@ class Activation:
     expires_at: datetime | None = attrs.field(default=None, validator=_utc)
     cost: Money | None = None
     extra: Mapping[str, str] = attrs.field(factory=dict, converter=_texts)
+    account: str | None = None
 
     def dump(self) -> str:
         """This activation as one line of JSON."""
@@ -336,6 +342,7 @@ def _revived(data: object) -> dict[str, Any]:
         "expires_at": None if expires_at is None else moment(data, "expires_at"),
         "cost": None if cost is None else _cost(cost),
         "extra": take(data, "extra", dict),
+        "account": take(data, "account", str, None),  # none was kept before 0.2
     }
 
 
@@ -451,7 +458,8 @@ class Receipt:
     """What became of one message: accepted (both None), refused or unknown (see `error`).
 
     `id` is what `delivery_status` takes, and `batch_id` what `cancel_scheduled` takes; None where
-    the provider gives none.
+    the provider gives none. `account` is the name of the account that the provider was asked by;
+    Qasid sets it. None is that of a message that no provider was asked to send.
     """
 
     to: str
@@ -459,6 +467,7 @@ class Receipt:
     batch_id: str | None = None
     error: ProviderError | None = None
     cost: Money | None = None
+    account: str | None = None
 
     @property
     def accepted(self) -> bool:
@@ -538,13 +547,17 @@ class OtpOrder:
 
 @attrs.frozen(kw_only=True)
 class OtpTicket:
-    """A one-time password is on its way. `code` where the provider tells it; `dial` for USSD."""
+    """A one-time password is on its way. `code` where the provider tells it; `dial` for USSD.
+
+    `account` is the name of the account that it went by, and can be verified at; Qasid sets it.
+    """
 
     to: str
     expires_at: datetime | None = attrs.field(default=None, validator=_utc)
     code: str | None = attrs.field(default=None, repr=False)
     dial: str | None = None
     id: str | None = None
+    account: str | None = None
 
 
 @attrs.frozen(kw_only=True)

@@ -418,6 +418,7 @@ def test_18_a_price_list_has_no_ok(account: qasid.Account, wire: Wire) -> None:
         price=qasid.Money(38000, "IRR"),
         stock=83,
         country_name="قرقیزستان",
+        account="myonlinesim",
     )
 
 

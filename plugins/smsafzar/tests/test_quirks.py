@@ -425,7 +425,7 @@ def test_20_a_success_that_cannot_be_read_is_a_success(
 ) -> None:
     """Its body is not documented; a second send would be a second message."""
     wire.reply(200, body)
-    assert account.send(text()) == qasid.Receipt(to=TO)
+    assert account.send(text()) == qasid.Receipt(to=TO, account="smsafzar")
     assert len(wire.seen) == 1
 
 
@@ -436,7 +436,7 @@ def test_20_ids_that_do_not_fit_the_messages_are_given_to_none(
     """A wrong id would tell the fate of somebody else's message."""
     wire.reply(200, {"batchId": "b1", "sentMessageIdes": ids})
     receipts = account.send_many([text(), text()])
-    assert receipts == [qasid.Receipt(to=TO, batch_id="b1")] * 2
+    assert receipts == [qasid.Receipt(to=TO, batch_id="b1", account="smsafzar")] * 2
 
 
 def test_21_a_value_has_a_hundred_characters(account: qasid.Account, wire: Any) -> None:

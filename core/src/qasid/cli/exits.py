@@ -43,6 +43,7 @@ EXIT_CODES: Final[Mapping[type[errors.QasidError], int]] = {
     errors.ConnectFailed: 25,
     errors.NoAnswer: 26,
     errors.ProtocolError: 27,
+    errors.RouteExhausted: 30,
 }
 
 

@@ -37,7 +37,7 @@ SANDBOX: Final = "sandbox"
 
 
 def _account_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
-    names = dict.fromkeys([*settings.accounts(), *finding.installed()])
+    names = dict.fromkeys([*settings.accounts(), *settings.routes(), *finding.installed()])
     return [name for name in names if name.startswith(incomplete)]
 
 
@@ -49,7 +49,8 @@ def account_option(command: F) -> F:
         envvar="QASID_ACCOUNT",
         metavar="NAME",
         shell_complete=_account_names,
-        help="An account of qasid.toml, or a provider. By default the one that is configured.",
+        help="An account or route of qasid.toml, or a provider. By default the account that is"
+        " configured.",
     )
     return option(command)
 

@@ -18,7 +18,7 @@ from qasid.errors import (
     QasidError,
 )
 
-__all__ = ["Attempt", "at_home", "judged", "judgement", "through"]
+__all__ = ["Attempt", "at_home", "judged", "judgement", "through", "whereabouts"]
 
 T = TypeVar("T")
 
@@ -129,10 +129,14 @@ def judgement(
 
 
 def _foreign(error: Exception) -> ProtocolError:
-    """A plugin's own mistake. Its text is left out, as it may hold anything."""
+    """A plugin's own mistake."""
+    return ProtocolError(f"the provider's plugin failed: {whereabouts(error)}; tell its author")
+
+
+def whereabouts(error: BaseException) -> str:
+    """An error's class and place. Its text is left out, as it may hold anything."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     where = f"{trace.tb_frame.f_globals.get('__name__')}:{trace.tb_lineno}" if trace else "nowhere"
-    kind = type(error).__name__
-    return ProtocolError(f"the provider's plugin failed: {kind} at {where}; tell its author")
+    return f"{type(error).__name__} at {where}"

@@ -1,0 +1,86 @@
+"""How the requests of several accounts go through one driver: each names its account.
+
+A route's flow is run by one ordinary driver, whose transport is a switch: it hands each request to
+the transport of the account that it is of. So no driver knows of routes, and whatever is put around
+a driver or a transport, such as the signals of the command line, is around a route's too. The
+address would not do: two accounts may be at one provider, each with time-outs of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import attrs
+
+from qasid.drivers.aio import AsyncTransport
+from qasid.drivers.sync import Transport
+from qasid.effects import Flow, Request, Response
+
+__all__ = ["Addressed", "AsyncSwitch", "Switch", "addressed"]
+
+T = TypeVar("T")
+
+
+@attrs.frozen(kw_only=True, repr=False)
+class Addressed(Request):
+    """A request, and the name of the account whose transport carries the `original`."""
+
+    account: str
+    original: Request
+
+
+def addressed(account: str, flow: Flow[T]) -> Flow[T]:
+    """Run `flow` with its requests addressed to that account; all other effects are as they are."""
+    try:
+        effect: Any = next(flow)
+        while True:
+            try:
+                given = yield _address(account, effect) if isinstance(effect, Request) else effect
+            except BaseException as error:
+                effect = flow.throw(error)
+            else:
+                effect = flow.send(given)
+    except StopIteration as stop:
+        result: T = stop.value
+        return result
+
+
+def _address(account: str, request: Request) -> Addressed:
+    return Addressed(
+        method=request.method,
+        url=request.url,
+        safe=request.safe,
+        account=account,
+        original=request,
+    )
+
+
+@attrs.frozen(eq=False)
+class Switch:
+    """The transports of several accounts, by name."""
+
+    transports: Mapping[str, Transport]
+
+    def send(self, request: Request) -> Response:
+        """Give the reply, by the transport of the request's account."""
+        assert isinstance(request, Addressed)  # noqa: S101, no other comes from a route
+        return self.transports[request.account].send(request.original)
+
+    def close(self) -> None:
+        """Nothing: each account gives its own connections back."""
+
+
+@attrs.frozen(eq=False)
+class AsyncSwitch:
+    """A `Switch` for the async driver."""
+
+    transports: Mapping[str, AsyncTransport]
+
+    async def send(self, request: Request) -> Response:
+        """Give the reply, by the transport of the request's account."""
+        assert isinstance(request, Addressed)  # noqa: S101, no other comes from a route
+        return await self.transports[request.account].send(request.original)
+
+    async def close(self) -> None:
+        """Nothing: each account gives its own connections back."""
