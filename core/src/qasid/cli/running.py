@@ -35,6 +35,7 @@ _COMMANDS: Final = (
     "providers",
     "release",
     "rent",
+    "route",
     "schedule",
     "send",
     "status",
