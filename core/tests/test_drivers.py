@@ -20,7 +20,7 @@ from qasid.drivers.plug import AsyncPlug, Plug
 from qasid.drivers.sync import SyncDriver, SystemClock
 from qasid.drivers.virtual import VirtualClock, virtual_driver
 from qasid.drivers.virtual_aio import VirtualLoop
-from qasid.effects import Call, Effect, Flow, Now, Request, Response, Sleep, Tick, Wait
+from qasid.effects import Call, Effect, Flow, Now, Request, Response, Sleep, Tick, Wait, Whole
 from qasid.errors import NoAnswer
 
 from .acme import HOME, Server
@@ -101,6 +101,20 @@ def test_wait_gives_what_the_future_is_told(run: Runner) -> None:
     assert [42] == run(yielding(Wait(told(42))), Server())
 
 
+@both_drivers
+def test_whole_gives_what_the_other_flow_returns(run: Runner) -> None:
+    """With all its effects."""
+    ((response, waited),) = run(yielding(Whole(yielding(ASK, Sleep(7.5)))), Server())
+    assert (200, None) == (response.status, waited)
+
+
+@both_drivers
+def test_whole_raises_what_the_other_flow_raises(run: Runner) -> None:
+    """As it is."""
+    with pytest.raises(KeyError):
+        run(yielding(Whole(yielding(Call(failing)))), Server())
+
+
 def failing() -> None:
     raise KeyError("a")
 
@@ -169,6 +183,26 @@ def test_a_future_may_be_told_by_another_thread() -> None:
         waiting = pool.submit(driver.run, yielding(Wait(future)))
         future.set_result(42)
         assert [42] == waiting.result(timeout=30)
+
+
+def test_a_whole_that_was_interrupted_before_it_began_never_begins(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Nobody waits for it, and its thread, if it comes yet, finds nothing to do."""
+    threads: list[threading.Thread] = []
+
+    def interrupted(thread: threading.Thread) -> None:
+        threads.append(thread)
+        raise KeyboardInterrupt
+
+    server = Server()
+    monkeypatch.setattr(threading.Thread, "start", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        in_the_thread(yielding(Whole(yielding(ASK))), server)
+    monkeypatch.undo()
+    threads[0].start()
+    threads[0].join()
+    assert [] == server.requests
 
 
 def test_the_system_clock_is_the_machines() -> None:

@@ -33,6 +33,7 @@ __all__ = [
     "Sleep",
     "Tick",
     "Wait",
+    "Whole",
     "segment",
 ]
 
@@ -344,5 +345,15 @@ class Wait:
     future: Future[Any]
 
 
-Effect: TypeAlias = Request | Sleep | Now | Tick | Call | Wait
+@attrs.frozen
+class Whole:
+    """Another flow, run to its end though whoever waits for it is interrupted. Gives its result.
+
+    The interruption comes after that: for what would be lost if it was done by halves.
+    """
+
+    flow: Flow[Any]
+
+
+Effect: TypeAlias = Request | Sleep | Now | Tick | Call | Wait | Whole
 Flow: TypeAlias = Generator[Effect, Any, T]

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Coroutine
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar, assert_never
 
 import attrs
 
-from qasid.effects import Call, Effect, Flow, Now, Request, Response, Sleep, Tick, Wait
+from qasid.effects import Call, Effect, Flow, Now, Request, Response, Sleep, Tick, Wait, Whole
 
 __all__ = ["AsyncClock", "AsyncDriver", "AsyncTransport", "LoopClock"]
 
@@ -88,10 +88,12 @@ class AsyncDriver:
             case Tick():
                 return self.clock.tick()
             case Call():
-                return await _to_its_end(effect.function)
+                return await _to_its_end(asyncio.to_thread(effect.function))
             case Wait():
                 # Shielded: when this task is cancelled, the others go on waiting.
                 return await asyncio.shield(asyncio.wrap_future(effect.future))
+            case Whole():
+                return await _to_its_end(self.run(effect.flow))
         assert_never(effect)
 
     async def close(self) -> None:
@@ -99,11 +101,12 @@ class AsyncDriver:
         await self.transport.close()
 
 
-async def _to_its_end(function: Callable[[], T]) -> T:
-    """Run it in a thread. As that cannot be stopped, wait for its end when cancelled, too."""
-    running = asyncio.ensure_future(asyncio.to_thread(function))
+async def _to_its_end(work: Coroutine[Any, Any, T]) -> T:
+    """Await it; when cancelled, wait for its end all the same: a thread cannot be stopped."""
+    running = asyncio.ensure_future(work)
     try:
         return await asyncio.shield(running)
     except asyncio.CancelledError:
         await asyncio.wait([running])
+        running.exception()  # it was looked at: the event loop need not complain
         raise

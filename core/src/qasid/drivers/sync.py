@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable
+from concurrent import futures
+from concurrent.futures import Future
 from datetime import UTC, datetime
 from typing import Any, Protocol, TypeVar, assert_never
 
 import attrs
 
-from qasid.effects import Call, Effect, Flow, Now, Request, Response, Sleep, Tick, Wait
+from qasid.effects import Call, Effect, Flow, Now, Request, Response, Sleep, Tick, Wait, Whole
 
 __all__ = ["Clock", "SyncDriver", "SystemClock", "Transport"]
 
@@ -86,8 +90,31 @@ class SyncDriver:
                 return effect.function()
             case Wait():
                 return effect.future.result()
+            case Whole():
+                return _to_its_end(lambda: self.run(effect.flow))
         assert_never(effect)
 
     def close(self) -> None:
         """Give the connections back."""
         self.transport.close()
+
+
+def _to_its_end(work: Callable[[], T]) -> T:
+    """Do it in a thread, as signals break into the main one alone; wait for it in any case."""
+    result: Future[T] = Future()
+    try:
+        threading.Thread(target=_tell, args=(work, result), daemon=True).start()
+        return result.result()
+    except BaseException:
+        if not result.cancel():  # it has begun
+            futures.wait([result])
+        raise
+
+
+def _tell(work: Callable[[], T], result: Future[T]) -> None:
+    if not result.set_running_or_notify_cancel():
+        return
+    try:
+        result.set_result(work())
+    except BaseException as error:
+        result.set_exception(error)
