@@ -19,7 +19,7 @@ import pytest
 
 from qasid.effects import Request, Response
 from qasid.emulation import Clock, EmulatedActivation, Emulator, OutboxItem, utc_now
-from qasid.serving import BODY_CAP, DEFAULT_TEXT, EmulatorServer, serve
+from qasid.serving import BODY_CAP, DEFAULT_TEXT, EmulatorServer, HttpServer, serve
 from qasid.values import Money
 
 START: Final = datetime(2024, 8, 1, 12, tzinfo=UTC)
@@ -609,3 +609,35 @@ def test_no_door_opens_from_the_emulated_address(server: EmulatorServer, mirror:
     _ask(server.url, "POST", "/fund", body=body)
     assert ["/fund"] == [asked.path for asked in mirror.asked]
     assert Money("1.50", "USD") == mirror.credit
+
+
+def test_nobody_but_this_machine_is_listened_to() -> None:
+    """Bound to loopback; and who comes from elsewhere all the same is turned away."""
+    server = HttpServer(0, lambda request: Response(status=200))
+    try:
+        assert "127.0.0.1" == server.server_address[0]
+        with socket.socket() as peer:
+            came = [server.verify_request(peer, (host, 1)) for host in ("127.0.0.1", "192.0.2.1")]
+        assert [True, False] == came
+    finally:
+        server.close()
+
+
+def test_closing_lets_an_answer_out() -> None:
+    """Whoever is being answered gets the whole of it."""
+    closed = threading.Event()
+
+    class Closing(HttpServer):
+        def server_close(self) -> None:
+            super().server_close()
+            closed.set()
+
+    def answer(request: Request) -> Response:
+        closing.start()
+        assert closed.wait(30)
+        return Response(status=200, body=b"s" * 100_000)
+
+    server = Closing(0, answer)
+    closing = threading.Thread(target=server.close)
+    assert (200, b"s" * 100_000) == _ask(server.url, "GET", "/")
+    closing.join()

@@ -7,6 +7,7 @@ their order, the body whole. The back doors cannot be reached through the emulat
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import json
 import re
 import socket
@@ -36,6 +37,7 @@ DEFAULT_TEXT: Final = "کد تأیید شما: ۱۲۳۴۵۶"  # clients must rea
 _DRAIN: Final = 16 * BODY_CAP  # read and thrown away, so that the client comes to read its 413
 _PIECE: Final = 64 * 1024
 _LINE: Final = 4096
+_FAREWELL: Final = 1.0  # seconds for an answer that is being written when everything closes
 _NO_BODY: Final = frozenset({204, 304})
 _MOST_SECONDS: Final = 1_000_000_000  # some 31 years: no clock leaves the calendar
 
@@ -274,6 +276,10 @@ class HttpServer(ThreadingHTTPServer):
         """Bind the port."""
         TCPServer.server_bind(self)  # HTTPServer's own would look up the name of the host
 
+    def verify_request(self, request: _Socket, client_address: Any) -> bool:
+        """Let in nobody but this machine, whatever its network does with the address."""
+        return ipaddress.ip_address(client_address[0]).is_loopback
+
     def process_request(self, request: _Socket, client_address: Any) -> None:
         """Serve a connection in a thread of its own."""
         # As the mixin's, but known by its socket: `close` ends connections that are kept alive.
@@ -294,9 +300,15 @@ class HttpServer(ThreadingHTTPServer):
         self._loop.join()
         self.server_close()
         for connection, thread in self._connections.copy().items():
-            with contextlib.suppress(OSError):  # it has ended meanwhile
-                connection.shutdown(socket.SHUT_RDWR)  # type: ignore[union-attr]
+            _end(connection, socket.SHUT_RD)
+            thread.join(_FAREWELL)
+            _end(connection, socket.SHUT_RDWR)
             thread.join()
+
+
+def _end(connection: _Socket, how: int) -> None:
+    with contextlib.suppress(OSError):  # it has ended meanwhile
+        connection.shutdown(how)  # type: ignore[union-attr]
 
 
 class _Unreadable(Exception):
