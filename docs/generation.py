@@ -157,6 +157,7 @@ OPTIONS: Final = {
     "max_per_day": ("numbers", "how many may be rented in any 24 hours"),
     "max_spend": ("money", "what renting may cost in any 24 hours, such as `5.00 USD`"),
     "low_balance": ("money", "what balance is told to [listeners](events.md) as low"),
+    "tokens": ("a word", "where a [login](login.md) is kept: `auto`, `file`, `keyring`, `none`"),
 }
 
 

@@ -10,7 +10,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
-from typing import Any, ClassVar, Final, TypeAlias, TypeVar
+from typing import Any, ClassVar, Final, Protocol, TypeAlias, TypeVar
 
 import attrs
 
@@ -27,6 +27,7 @@ from qasid.operations import Operations
 from qasid.reading import retry_after, take
 from qasid.rentals import Rentals
 from qasid.settings import Options, Resolved
+from qasid.tokens import TokenStore
 from qasid.values import (
     Activation,
     Cancelled,
@@ -50,6 +51,7 @@ from qasid.values import (
     TemplateMessage,
     TextMessage,
 )
+from qasid.vault import vault
 
 T = TypeVar("T")
 
@@ -334,23 +336,33 @@ def _list(request: Request) -> list[Any]:
 # Accounts there.
 
 
+class Answering(Protocol):
+    """A server, and the clock that it and its account go by."""
+
+    clock: VirtualClock
+
+    def handle(self, request: Request) -> Response: ...
+
+
 def operations(
     provider: Any = None,
     wrappers: Iterable[object] = (),
     rentals: Rentals | None = None,
     listeners: Iterable[object] = (),
+    store: TokenStore | None = None,
     **options: Any,
 ) -> Operations:
-    """The operations of an account at that provider, Acme unless told."""
+    """The operations of an account at that provider, Acme unless told; without a store no vault."""
     provider = provider or Acme()
     resolved = Resolved(
         account="work", provider_name="acme", provider=provider, options=Options(**options)
     )
-    return Operations(resolved, rentals, wrappers, listeners)
+    kept = vault(resolved, store) if store else None
+    return Operations(resolved, rentals, wrappers, listeners, kept)
 
 
 @contextlib.contextmanager
-def blocking(server: Server, *args: Any, **options: Any) -> Iterator[Account]:
+def blocking(server: Answering, *args: Any, **options: Any) -> Iterator[Account]:
     """An `Account` in virtual time."""
     made = operations(*args, **options)
     with Account(made, virtual_driver(server.handle, server.clock)) as account:
@@ -359,7 +371,7 @@ def blocking(server: Server, *args: Any, **options: Any) -> Iterator[Account]:
 
 
 @contextlib.contextmanager
-def awaited(server: Server, *args: Any, **options: Any) -> Iterator[Awaited]:
+def awaited(server: Answering, *args: Any, **options: Any) -> Iterator[Awaited]:
     """An `AsyncAccount` in virtual time, whose coroutines are run to their end."""
     made = operations(*args, **options)
     with asyncio.Runner(loop_factory=lambda: VirtualLoop(server.clock)) as runner:

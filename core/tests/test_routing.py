@@ -537,6 +537,10 @@ def test_what_is_an_accounts_alone_is_refused_with_the_remedy(opened: Any) -> No
     calls: list[Callable[[Any], Any]] = [
         lambda route: route.balance(),
         lambda route: route.authenticate(),
+        lambda route: route.authorize_url("STATE"),
+        lambda route: route.exchange_code("CODE"),
+        lambda route: route.logout(),
+        lambda route: route.vault,
         lambda route: route.parse_webhook(Request(method="POST", url="https://x.test/")),
         lambda route: route.provider,
         lambda route: route.provider_name,

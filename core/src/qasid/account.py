@@ -19,6 +19,7 @@ from qasid.operations import GONE, Message, Operations
 from qasid.policies.passage import Attempt
 from qasid.rentals import Rentals
 from qasid.settings import Resolved, resolve
+from qasid.tokens import TokenStore
 from qasid.values import (
     Acquired,
     Activation,
@@ -38,6 +39,7 @@ from qasid.values import (
     Released,
     ReleaseReason,
 )
+from qasid.vault import Vault, vault
 
 __all__ = ["Account", "AsyncAccount", "connect", "connect_async"]
 
@@ -51,6 +53,7 @@ def connect(
     driver: SyncDriver | None = None,
     wrappers: Iterable[object] = (),
     listeners: Iterable[object] = (),
+    token_store: TokenStore | None = None,
     **settings: Any,
 ) -> Account:
     """Open an account by its name in ``qasid.toml``, or by its provider's name.
@@ -59,18 +62,22 @@ def connect(
     environment and from ``qasid.toml``. `rentals` is the book that the renting budget is kept by,
     in memory unless given. `wrappers` are pluggy plugins put around this account's hooks, and
     `listeners` are told what becomes of its acts: see `qasid.events`. `driver` takes the place of
-    the network, in tests. Where no account has the name, it may be that of a route.
+    the network, in tests; then tokens are kept in `token_store` alone, which else takes the place
+    of the one that the option `tokens` says. Where no account has the name, it may be that of a
+    route.
 
     Nothing is sent. Raises `SettingsError`, `ProviderNotFound`, `PluginError`.
     """
     opening: dict[str, Any] = {"rentals": rentals, "driver": driver, "wrappers": wrappers}
+    opening["token_store"] = token_store
     if _is_route(name):
         from qasid.routing import connect_route
 
         return connect_route(name, listeners=listeners, **opening, **settings)
     resolved = resolve(name, settings)
+    kept = _vault(resolved, driver, token_store)
     driver = driver or _driver(resolved)
-    return Account(Operations(resolved, rentals, wrappers, listeners), driver)
+    return Account(Operations(resolved, rentals, wrappers, listeners, kept), driver)
 
 
 def connect_async(
@@ -80,6 +87,7 @@ def connect_async(
     driver: AsyncDriver | None = None,
     wrappers: Iterable[object] = (),
     listeners: Iterable[object] = (),
+    token_store: TokenStore | None = None,
     **settings: Any,
 ) -> AsyncAccount:
     """Open an account as `connect` does, for use within one event loop.
@@ -87,17 +95,24 @@ def connect_async(
     Over the network it needs the extra ``qasid[async]``.
     """
     opening: dict[str, Any] = {"rentals": rentals, "driver": driver, "wrappers": wrappers}
+    opening["token_store"] = token_store
     if _is_route(name):
         from qasid.routing import connect_route_async
 
         return connect_route_async(name, listeners=listeners, **opening, **settings)
     resolved = resolve(name, settings)
+    kept = _vault(resolved, driver, token_store)
     driver = driver or _async_driver(resolved)
-    return AsyncAccount(Operations(resolved, rentals, wrappers, listeners), driver)
+    return AsyncAccount(Operations(resolved, rentals, wrappers, listeners, kept), driver)
 
 
 def _is_route(name: str) -> bool:
     return name in configuration.routes() and name not in configuration.accounts()
+
+
+def _vault(resolved: Resolved, driver: object, store: TokenStore | None) -> Vault | None:
+    """None where what is talked to is not the provider: its tokens must not get among real ones."""
+    return None if driver is not None and store is None else vault(resolved, store)
 
 
 def _driver(resolved: Resolved) -> SyncDriver:
@@ -169,6 +184,19 @@ class _Face:
         """What the provider says of itself."""
         return self._operations.info
 
+    @property
+    def vault(self) -> Vault | None:
+        """Where the tokens are kept that the account's owner granted, or None."""
+        return self._operations.line.vault
+
+    def authorize_url(self, state: str) -> str:
+        """The address where the account's owner lets you in. Sends nothing.
+
+        The browser comes back to the registered address with `state`, which nobody must be able to
+        guess, and a code. Raises `UnsupportedOperation` where the settings alone let you in.
+        """
+        return self._operations.line.authorize_url(state)
+
     def _acquisition(
         self,
         services: Iterable[str],
@@ -221,6 +249,21 @@ class Account(_Face):
     def authenticate(self) -> Credential:
         """Obtain a credential, where the provider hands one out. Other calls do so themselves."""
         return self._driver.run(self._operations.authenticate())
+
+    def exchange_code(self, code: str) -> Credential:
+        """Change the code that the owner's browser brought, after its `state` was compared.
+
+        The tokens are kept in the vault, and used from now on. Raises `AuthenticationFailed` for a
+        code that was used before or is too old, and `SettingsError` where they cannot be kept.
+        """
+        return self._driver.run(self._operations.exchange_code(code))
+
+    def logout(self) -> bool:
+        """Throw away the tokens that the owner granted; whether there were any in the vault.
+
+        The provider is not told. Other processes use the access token that they have to its end.
+        """
+        return self._driver.run(self._operations.logout())
 
     def balance(self) -> Money:
         """The account's credit."""
@@ -371,6 +414,14 @@ class AsyncAccount(_Face):
     async def authenticate(self) -> Credential:
         """See `Account.authenticate`."""
         return await self._driver.run(self._operations.authenticate())
+
+    async def exchange_code(self, code: str) -> Credential:
+        """See `Account.exchange_code`."""
+        return await self._driver.run(self._operations.exchange_code(code))
+
+    async def logout(self) -> bool:
+        """See `Account.logout`."""
+        return await self._driver.run(self._operations.logout())
 
     async def balance(self) -> Money:
         """See `Account.balance`."""

@@ -10,8 +10,9 @@ from typing import Any, Final, TypeVar
 import pluggy
 
 from qasid import finding, hookspecs
-from qasid.effects import Flow, Request, Response
+from qasid.effects import Call, Flow, Request, Response, Whole
 from qasid.errors import (
+    AuthenticationFailed,
     Outcome,
     PluginError,
     ProviderError,
@@ -19,6 +20,7 @@ from qasid.errors import (
     RateLimited,
     UnsupportedOperation,
 )
+from qasid.login import AuthorizationCode
 from qasid.policies.authorisation import Credentials
 from qasid.policies.passage import Attempt, at_home, judged, judgement, through
 from qasid.policies.rates import Limiter
@@ -26,6 +28,7 @@ from qasid.policies.redaction import redact, secrets_of
 from qasid.policies.retry import Retry
 from qasid.settings import Resolved
 from qasid.values import Acquired, Credential, ProviderInfo, Receipt
+from qasid.vault import Vault
 
 __all__ = ["Line"]
 
@@ -40,7 +43,9 @@ _ABSENT: Final = {"credential": None}
 class Line:
     """Calls the hooks of one account. Holds its limits and its credential."""
 
-    def __init__(self, resolved: Resolved, wrappers: Iterable[object] = ()) -> None:
+    def __init__(
+        self, resolved: Resolved, wrappers: Iterable[object] = (), vault: Vault | None = None
+    ) -> None:
         self.account = resolved.account
         self.provider_name = resolved.provider_name
         self.provider = resolved.provider
@@ -49,7 +54,8 @@ class Line:
         self._implemented = finding.implemented(type(resolved.provider))
         self._limiter = Limiter(self.info.limits, max_wait=resolved.options.max_wait)
         self._retry = Retry(max_wait=resolved.options.max_wait)
-        self._credentials = Credentials(self._renew)
+        self.vault = vault
+        self._credentials = Credentials(self._renew, vault)
 
     def ask(self, hook: str, attempts: list[Attempt] | None = None, **arguments: Any) -> Flow[Any]:
         """Is it there? · credential · retry · limits · the provider's flow. Notes each attempt."""
@@ -92,19 +98,35 @@ class Line:
         return self._retry.run(once)
 
     def _attempt(self, hook: str, arguments: dict[str, Any], attempt: Attempt) -> Flow[Any]:
-        send = functools.partial(self._send, hook, attempt)
         call: Callable[..., Flow[Any]] = getattr(self._hooks, hook)
         hide = self._redaction(hook, arguments["credential"])
-        try:
-            given = yield from judged(_lazily(call, arguments, send), attempt, hide)
-        except RateLimited as error:
-            if error.retry_after is not None:
-                yield from self._limiter.hold(hook, error.retry_after.total_seconds())
-            raise
+        given = yield from self._judged(hook, call, arguments, attempt, hide)
         for failure in _errors_in(given):
             failure.outcome = failure.outcome or Outcome.UNKNOWN
             hide(failure)
         return given
+
+    def _judged(
+        self,
+        hook: str,
+        call: Callable[..., Flow[Any]],
+        arguments: dict[str, Any],
+        attempt: Attempt,
+        hide: Callable[[QasidError], None],
+    ) -> Flow[Any]:
+        """Run what `call` gives as a flow of the provider's, counted as that hook."""
+        send = functools.partial(self._send, hook, attempt)
+        try:
+            return (yield from judged(_lazily(call, arguments, send), attempt, hide))
+        except RateLimited as error:
+            if error.retry_after is not None:
+                yield from self._limiter.hold(hook, error.retry_after.total_seconds())
+            raise
+        except AuthenticationFailed as error:
+            # A provider that tells the remedy does not know the account's own name.
+            ours, theirs = f"qasid login {self.account}", f"qasid login {self.provider_name}"
+            error.args = tuple(str(arg).replace(theirs, ours) for arg in error.args)
+            raise
 
     def _send(self, hook: str, attempt: Attempt, request: Request) -> Flow[Response]:
         attempt.begin()
@@ -121,15 +143,56 @@ class Line:
         return functools.partial(redact, secrets=secrets, brings_token=hook == "authenticate")
 
     def _renew(self, old: Credential | None) -> Flow[Credential]:
-        credential = yield from self._run("authenticate", None, {"credential": old}, {})
-        if not isinstance(credential, Credential):
-            raise PluginError(f"authenticate gave a {type(credential).__name__}, not a Credential")
-        return credential
+        return _credential(
+            "authenticate", (yield from self._run("authenticate", None, {"credential": old}, {}))
+        )
 
     def credential(self) -> Flow[Credential]:
         """The account's credential, obtained if there is none."""
         self.require("authenticate")
         return self._credentials.obtain()
+
+    # What the account's owner grants, and takes back.
+
+    def authorize_url(self, state: str) -> str:
+        """The address for the owner's browser. Raises `UnsupportedOperation`."""
+        return self._owned().authorize_url(state)
+
+    def _owned(self) -> AuthorizationCode:
+        if not isinstance(self.provider, AuthorizationCode):
+            raise UnsupportedOperation(
+                f"{self.provider_name} has no login; the account's settings let it in"
+            )
+        return self.provider
+
+    def exchange(self, code: str) -> Flow[Credential]:
+        """Change the owner's code for tokens, and keep those: by then the vault must be usable."""
+        run = functools.partial(self._exchanged, self._owned().exchange_code, code)
+        if self.vault is None:
+            return run()
+        return self.vault.alone(lambda: _whole(run()))
+
+    def _exchanged(self, call: Callable[..., Flow[Any]], code: str) -> Flow[Credential]:
+        secrets = secrets_of(self.provider, None) | {code}
+        hide = functools.partial(redact, secrets=secrets, brings_token=True)
+
+        def once() -> Flow[Any]:
+            return self._judged("authenticate", call, {"code": code}, Attempt(), hide)
+
+        credential = _credential("exchange_code", (yield from self._retry.run(once)))
+        problem = yield from self._credentials.keep(credential)
+        if problem is not None:
+            raise problem
+        return credential
+
+    def forget(self) -> Flow[bool]:
+        """Throw away what the owner granted; whether there was any."""
+        self._owned()
+        self._credentials.forget()
+        if self.vault is None:
+            return False
+        forget = self.vault.forget
+        return (yield from self.vault.alone(lambda: _called(forget)))
 
     def parse_webhook(self, request: Request) -> Any:
         """The one hook that is no flow."""
@@ -152,6 +215,22 @@ def _hooks(resolved: Resolved, wrappers: Iterable[object]) -> Any:
     except (pluggy.PluginValidationError, ValueError) as error:
         raise PluginError(f"{resolved.provider_name!r} is broken: {error}") from None
     return manager.hook
+
+
+def _credential(source: str, given: object) -> Credential:
+    if not isinstance(given, Credential):
+        raise PluginError(f"{source} gave a {type(given).__name__}, not a Credential")
+    return given
+
+
+def _whole(flow: Flow[T]) -> Flow[T]:
+    given: T = yield Whole(flow)
+    return given
+
+
+def _called(function: Callable[[], T]) -> Flow[T]:
+    given: T = yield Call(function)
+    return given
 
 
 def _errors_in(given: object) -> list[ProviderError]:

@@ -57,6 +57,7 @@ from qasid.values import (
     TemplateMessage,
     TextMessage,
 )
+from qasid.vault import Vault
 
 __all__ = ["GONE", "Message", "Operations", "ready"]
 
@@ -81,10 +82,11 @@ class Operations:
         rentals: Rentals | None = None,
         wrappers: Iterable[object] = (),
         listeners: Iterable[object] = (),
+        vault: Vault | None = None,
     ) -> None:
         self.name = resolved.account
         self.options = resolved.options
-        self.line = Line(resolved, wrappers)
+        self.line = Line(resolved, wrappers, vault)
         self.info = self.line.info
         self._reporter = Reporter(self.name, resolved.provider_name, Listeners(listeners))
         self._closes_rentals = rentals is None
@@ -100,6 +102,14 @@ class Operations:
     def authenticate(self) -> Flow[Credential]:
         """Obtain the account's credential."""
         return self.line.credential()
+
+    def exchange_code(self, code: str) -> Flow[Credential]:
+        """Let the owner's code in."""
+        return self.line.exchange(code)
+
+    def logout(self) -> Flow[bool]:
+        """Forget what the owner granted."""
+        return self.line.forget()
 
     def balance(self) -> Flow[Money]:
         """Tell the credit."""

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Literal, TypeAlias
 
 import attrs
 
@@ -36,6 +36,7 @@ __all__ = [
     "is_readable",
     "resolve",
     "routes",
+    "state_folder",
     "typed",
     "typed_fields",
 ]
@@ -57,7 +58,9 @@ class Options:
     `max_wait` is how many seconds a call may wait for the provider's limits before it fails.
     The next three are the budget for renting: `max_open` activations at once, `max_per_day` in any
     24 hours, and `max_spend` in any 24 hours, where set (such as ``"5.00 USD"``).
-    A balance that is less than `low_balance` is told to listeners when it is asked for.
+    A balance that is less than `low_balance` is told to listeners when it is asked for. `tokens`
+    is where to keep what the account's owner grants it: in the system's keyring if there is one and
+    else in a file (``auto``), in one of them, or nowhere (``none``).
     """
 
     connect_timeout: float = attrs.field(default=10.0, validator=_positive)
@@ -69,6 +72,7 @@ class Options:
     max_per_day: int = attrs.field(default=20, validator=_not_negative)
     max_spend: Money | None = None
     low_balance: Money | None = None
+    tokens: Literal["auto", "file", "keyring", "none"] = "auto"
 
 
 @attrs.frozen(kw_only=True)
@@ -152,6 +156,13 @@ def config_paths() -> tuple[Path, Path]:
     import platformdirs
 
     return Path(FILE_NAME), Path(platformdirs.user_config_dir("qasid")) / FILE_NAME
+
+
+def state_folder() -> Path:
+    """Where Qasid keeps what has to outlive it: QASID_STATE_DIR, or the user's state folder."""
+    import platformdirs
+
+    return Path(os.environ.get("QASID_STATE_DIR") or platformdirs.user_state_dir("qasid"))
 
 
 def accounts() -> dict[str, tuple[dict[str, Any], Path | None]]:

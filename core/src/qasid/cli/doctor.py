@@ -71,7 +71,11 @@ def _account(name: str, timeout: float | None) -> Iterator[Finding]:
     with opened:
         yield Finding(name, "settings", True, f"provider {opened.provider_name}")
         yield from _guessed(opened)
-        yield from _contact(opened)
+        login = _login(opened)
+        if login is not None:
+            yield login
+        if login is None or login.ok:
+            yield from _contact(opened)
 
 
 def _guessed(account: qasid.Account) -> Iterator[Finding]:
@@ -81,6 +85,28 @@ def _guessed(account: qasid.Account) -> Iterator[Finding]:
         if is_unverified(field) and getattr(provider, field.name) == field.default:
             words = f"{field.name}: no document confirms its default; ask the provider and set it"
             yield Finding(account.name, "settings", None, words)
+
+
+def _login(account: qasid.Account) -> Finding | None:
+    """Whether the owner's tokens are there, which are only looked at."""
+    if account.vault is None:
+        return None
+    try:
+        grant = account.vault.load()
+    except qasid.SettingsError as error:
+        return Finding(account.name, "login", False, str(error))
+    if grant is None:
+        return _beginning(account)
+    end = grant.credential.expires_at
+    words = "" if end is None else f"; the token ends {end:%Y-%m-%d %H:%M} UTC"
+    return Finding(account.name, "login", True, f"logged in{words}")
+
+
+def _beginning(account: qasid.Account) -> Finding:
+    if account.provider.refresh_token:
+        return Finding(account.name, "login", True, "begins with the refresh token of the settings")
+    words = f"not logged in; run: qasid login {account.name}"
+    return Finding(account.name, "login", False, words)
 
 
 def _contact(account: qasid.Account) -> Iterator[Finding]:

@@ -30,6 +30,8 @@ _COMMANDS: Final = (
     "doctor",
     "emulate",
     "inbox",
+    "login",
+    "logout",
     "offers",
     "otp",
     "providers",

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -19,6 +17,7 @@ if TYPE_CHECKING:
     from qasid.webhooks import Inbox
 
 __all__ = [
+    "account_argument",
     "account_option",
     "chosen_account",
     "json_option",
@@ -53,6 +52,11 @@ def account_option(command: F) -> F:
         " configured.",
     )
     return option(command)
+
+
+def account_argument(command: F) -> F:
+    """ACCOUNT, for what must not be done to another one by mistake."""
+    return click.argument("account", shell_complete=_account_names)(command)
 
 
 def json_option(command: F) -> F:
@@ -108,20 +112,14 @@ def open_account(
 
 def open_rentals() -> Rentals:
     """The rentals of all accounts of this user."""
-    return Rentals(_state() / "rentals.sqlite3")
+    return Rentals(settings.state_folder() / "rentals.sqlite3")
 
 
 def open_inbox() -> Inbox:
     """What was posted to this user, and where it may be posted to."""
     from qasid.webhooks import Inbox  # late: few commands need it
 
-    return Inbox(_state() / "webhooks.sqlite3")
-
-
-def _state() -> Path:
-    import platformdirs
-
-    return Path(os.environ.get("QASID_STATE_DIR") or platformdirs.user_state_dir("qasid"))
+    return Inbox(settings.state_folder() / "webhooks.sqlite3")
 
 
 def rented(rentals: Rentals, activation_id: str, account: str | None) -> tuple[str, Rental]:

@@ -271,6 +271,14 @@ class Routing:
         """Refused: it is an account's."""
         self._is_no_account("credential")
 
+    def exchange_code(self, code: str) -> Flow[Credential]:
+        """Refused: it is an account's."""
+        self._is_no_account("login")
+
+    def logout(self) -> Flow[bool]:
+        """Refused: it is an account's."""
+        self._is_no_account("login")
+
     def balance(self) -> Flow[Money]:
         """Refused: currencies do not add up."""
         self._is_no_account("balance")

@@ -15,7 +15,7 @@ import attrs
 
 from qasid.drivers.aio import AsyncTransport
 from qasid.drivers.sync import Transport
-from qasid.effects import Flow, Request, Response
+from qasid.effects import Effect, Flow, Request, Response, Whole
 
 __all__ = ["Addressed", "AsyncSwitch", "Switch", "addressed"]
 
@@ -36,7 +36,7 @@ def addressed(account: str, flow: Flow[T]) -> Flow[T]:
         effect: Any = next(flow)
         while True:
             try:
-                given = yield _address(account, effect) if isinstance(effect, Request) else effect
+                given = yield _address(account, effect)
             except BaseException as error:
                 effect = flow.throw(error)
             else:
@@ -46,14 +46,19 @@ def addressed(account: str, flow: Flow[T]) -> Flow[T]:
         return result
 
 
-def _address(account: str, request: Request) -> Addressed:
-    return Addressed(
-        method=request.method,
-        url=request.url,
-        safe=request.safe,
-        account=account,
-        original=request,
-    )
+def _address(account: str, effect: Effect) -> Effect:
+    match effect:
+        case Whole():
+            return Whole(addressed(account, effect.flow))
+        case Request():
+            return Addressed(
+                method=effect.method,
+                url=effect.url,
+                safe=effect.safe,
+                account=account,
+                original=effect,
+            )
+    return effect
 
 
 @attrs.frozen(eq=False)
