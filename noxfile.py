@@ -110,7 +110,7 @@ def group(name: str) -> tuple[str, ...]:
 
 
 def install(
-    session: nox.Session, *requirements: str, extras: str = "[async,keyring,webhook]"
+    session: nox.Session, *requirements: str, extras: str = "[async,keyring,postgres,webhook]"
 ) -> None:
     """Install the requirements and every wheel."""
     session.install(*requirements, *wheels(extras=extras))

@@ -620,7 +620,7 @@ def test_values_become_plain() -> None:
     assert [60.0, {"error": "InvalidRecipient", "message": "no such number"}, {"a": "1"}] == plain(
         [timedelta(minutes=1), error, {"a": "1"}]
     )
-    assert {"to": TO, "text": "x", "sender": None, "send_at": None} == plain(
+    assert {"to": TO, "text": "x", "sender": None, "send_at": None, "reference": None} == plain(
         TextMessage(to=TO, text="x")
     )
 

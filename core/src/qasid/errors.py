@@ -8,6 +8,7 @@
     ├── PluginError                    an installed provider is broken
     ├── UnsupportedOperation           this provider cannot do it; nothing was sent
     ├── BudgetExceeded                 a cap on renting said no, before the request
+    ├── JournalUnavailable             the journal cannot be used; nothing was sent
     ├── WaitTimeout (TimeoutError)     no message came in time
     └── ProviderError                  the provider refused, failed, or could not be understood
         ├── AuthenticationFailed
@@ -21,7 +22,8 @@
         ├── InvalidRequest
         │   ├── InvalidRecipient
         │   ├── TemplateRejected
-        │   └── RecipientOptedOut
+        │   ├── RecipientOptedOut
+        │   └── ReferenceConflict      another request has that reference
         ├── OtpRejected
         ├── ProviderUnavailable
         │   ├── ConnectFailed          never reached: not performed
@@ -48,6 +50,7 @@ __all__ = [
     "InsufficientCredit",
     "InvalidRecipient",
     "InvalidRequest",
+    "JournalUnavailable",
     "NoAnswer",
     "NoNumbersAvailable",
     "NumberExpired",
@@ -63,6 +66,7 @@ __all__ = [
     "QasidError",
     "RateLimited",
     "RecipientOptedOut",
+    "ReferenceConflict",
     "ReleaseRefused",
     "RouteExhausted",
     "SettingsError",
@@ -122,6 +126,13 @@ class BudgetExceeded(QasidError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return functools.partial(type(self), str(self), cap=self.cap), ()
+
+
+class JournalUnavailable(QasidError):
+    """The journal cannot be read or written, and so what it had to record was not tried.
+
+    The message names the journal, without a password, and the remedy.
+    """
 
 
 class WaitTimeout(QasidError, TimeoutError):
@@ -201,6 +212,10 @@ class TemplateRejected(InvalidRequest):
 
 class RecipientOptedOut(InvalidRequest):
     """The recipient has asked not to get messages from this sender."""
+
+
+class ReferenceConflict(InvalidRequest):
+    """Another request was made under this reference before; nothing was sent."""
 
 
 class OtpRejected(ProviderError):

@@ -17,6 +17,7 @@ from qasid.errors import (
     BudgetExceeded,
     InsufficientCredit,
     InvalidRequest,
+    JournalUnavailable,
     NumberExpired,
     NumberNotFound,
     Outcome,
@@ -32,9 +33,11 @@ from qasid.errors import (
     WaitTimeout,
 )
 from qasid.events import Listeners, Reporter
+from qasid.journal.records import Return
 from qasid.line import Line
 from qasid.phone import e164
-from qasid.policies.passage import Attempt
+from qasid.policies.journal import Journaling
+from qasid.policies.passage import Attempt, surely_not_performed
 from qasid.rentals import Rentals
 from qasid.settings import Resolved
 from qasid.values import (
@@ -70,7 +73,12 @@ _log = logging.getLogger("qasid")
 GONE: Final = (ReleaseRefused, NumberExpired, NumberNotFound)
 
 # After one of these the rest of a bulk would fail the same way.
-_HOPELESS: Final = (AuthenticationFailed, PermissionDenied, InsufficientCredit)
+_HOPELESS: Final = (
+    AuthenticationFailed,
+    PermissionDenied,
+    InsufficientCredit,
+    JournalUnavailable,
+)
 
 
 class Operations:
@@ -89,11 +97,13 @@ class Operations:
         self.line = Line(resolved, wrappers, vault)
         self.info = self.line.info
         self._reporter = Reporter(self.name, resolved.provider_name, Listeners(listeners))
+        self.journal = Journaling(resolved)
         self._closes_rentals = rentals is None
         self.rentals = Rentals() if rentals is None else rentals
 
     def close(self) -> None:
-        """Close the book of rentals, if it is the account's own."""
+        """Close the journal, and the book of rentals if it is the account's own."""
+        self.journal.close()
         if self._closes_rentals:
             self.rentals.close()
 
@@ -127,7 +137,12 @@ class Operations:
     def acquire(self, order: NumberOrder, attempts: list[Attempt] | None = None) -> Flow[Acquired]:
         """Rent numbers within the budget. Each attempt at it is noted in `attempts`."""
         self.line.require("acquire_number")
-        renting = self._acquire(order, [] if attempts is None else attempts)
+        act = functools.partial(self._rent, order)
+        found: Acquired = yield from self.journal.one("acquire_number", order, act, attempts)
+        return found
+
+    def _rent(self, order: NumberOrder, attempts: list[Attempt]) -> Flow[Acquired]:
+        renting = self._acquire(order, attempts)
         return self._reporter.around("acquire_number", renting, len(order.services))
 
     def _acquire(self, order: NumberOrder, attempts: list[Attempt]) -> Flow[Acquired]:
@@ -141,7 +156,7 @@ class Operations:
         except GeneratorExit:  # no more effects
             raise
         except BaseException as error:
-            if _surely_not_performed(error, attempts):
+            if surely_not_performed(error, attempts):
                 yield Call(functools.partial(self.rentals.cancel, rows))
             raise
         yield Call(functools.partial(self._settle, rows, found))
@@ -262,8 +277,19 @@ class Operations:
 
     def release(self, activation: Activation, reason: ReleaseReason) -> Flow[Released]:
         """Give a number back."""
+        self.line.require("release")
+        asked = Return(activation_id=activation.id, reason=reason)
+        act = functools.partial(self._release, activation, reason)
+        released: Released = yield from self.journal.one("release", asked, act)
+        return released
+
+    def _release(
+        self, activation: Activation, reason: ReleaseReason, attempts: list[Attempt]
+    ) -> Flow[Released]:
         try:
-            released = yield from self.line.ask("release", activation=activation, reason=reason)
+            released = yield from self.line.ask(
+                "release", attempts, activation=activation, reason=reason
+            )
         except GONE as error:
             state = "kept" if isinstance(error, ReleaseRefused) else "closed"
             yield Call(functools.partial(self._mark, activation, state))
@@ -286,7 +312,9 @@ class Operations:
         """Send one message."""
         self.line.require("send")
         sendable = ready(message, (yield Now()))
-        (receipt,) = yield from self._send_batch([sendable])
+        receipt: Receipt = yield from self.journal.one(
+            "send", sendable, functools.partial(self._send_one, sendable)
+        )
         if receipt.error is not None:
             raise receipt.error
         return receipt
@@ -296,6 +324,8 @@ class Operations:
     ) -> Flow[list[Receipt]]:
         """Send messages in batches of the provider's size; a receipt each, in order."""
         self.line.require("send")
+        messages = [*messages]
+        self.journal.require(messages)
         now = yield Now()
         checked = [_checked(message, now) for message in messages]
         receipts: list[Receipt] = []
@@ -317,17 +347,33 @@ class Operations:
         error = end
         if batch and error is None:
             try:
-                return _woven(part, (yield from self._send_batch(batch))), None
+                return _woven(part, (yield from self._recorded(batch))), None
             except QasidError as failure:
                 error = _of_batch(failure)
+                end = error if isinstance(failure, _HOPELESS) else None
         refused = self._signed(Receipt(to=message.to, error=error) for message in batch)
-        return _woven(part, refused), error if isinstance(error, _HOPELESS) else None
+        return _woven(part, refused), end
 
-    def _send_batch(self, batch: Sequence[Message]) -> Flow[list[Receipt]]:
-        return self._reporter.around("send", self._send_at_once(batch), len(batch))
+    def _recorded(self, batch: Sequence[Message]) -> Flow[list[Receipt]]:
+        given = yield from self.journal.each("send", batch, self._send_batch)
+        return [
+            Receipt(to=message.to, error=_of_batch(item), account=self.name)
+            if isinstance(item, QasidError)
+            else item
+            for message, item in zip(batch, given, strict=True)
+        ]
 
-    def _send_at_once(self, batch: Sequence[Message]) -> Flow[list[Receipt]]:
-        receipts = _many((yield from self.line.ask("send", messages=batch)), Receipt)
+    def _send_one(self, message: Message, attempts: list[Attempt]) -> Flow[Receipt]:
+        (receipt,) = yield from self._send_batch([message], attempts)
+        return receipt
+
+    def _send_batch(self, batch: Sequence[Message], attempts: list[Attempt]) -> Flow[list[Receipt]]:
+        return self._reporter.around("send", self._send_at_once(batch, attempts), len(batch))
+
+    def _send_at_once(
+        self, batch: Sequence[Message], attempts: list[Attempt]
+    ) -> Flow[list[Receipt]]:
+        receipts = _many((yield from self.line.ask("send", attempts, messages=batch)), Receipt)
         if len(receipts) != len(batch):
             raise ProtocolError(
                 f"{len(batch)} messages were sent and {len(receipts)} receipts came",
@@ -344,11 +390,18 @@ class Operations:
 
     def otp(self, order: OtpOrder) -> Flow[OtpTicket]:
         """Send a one-time password."""
+        self.line.require("otp")
         ready = attrs.evolve(order, to=e164(order.to))
-        return (yield from self._reporter.around("otp", self._order_otp(ready)))
+        ticket: OtpTicket = yield from self.journal.one(
+            "otp", ready, functools.partial(self._otp, ready)
+        )
+        return ticket
 
-    def _order_otp(self, order: OtpOrder) -> Flow[OtpTicket]:
-        ticket = _one((yield from self.line.ask("otp", order=order)), OtpTicket)
+    def _otp(self, order: OtpOrder, attempts: list[Attempt]) -> Flow[OtpTicket]:
+        return self._reporter.around("otp", self._order_otp(order, attempts))
+
+    def _order_otp(self, order: OtpOrder, attempts: list[Attempt]) -> Flow[OtpTicket]:
+        ticket = _one((yield from self.line.ask("otp", attempts, order=order)), OtpTicket)
         return attrs.evolve(ticket, account=self.name)
 
     def verify_otp(self, to: str, code: str) -> Flow[OtpVerdict]:
@@ -425,15 +478,12 @@ def _acquired(given: Any, account: str) -> Acquired:
     return found
 
 
-def _surely_not_performed(error: BaseException, attempts: Sequence[Attempt]) -> bool:
-    refused = isinstance(error, ProviderError) and error.outcome is Outcome.NOT_PERFORMED
-    return refused or not any(attempt.unsafe for attempt in attempts)
-
-
 def _of_batch(error: QasidError) -> ProviderError:
     """What a receipt says of it; a broken plugin may have sent the batch before it broke."""
     if isinstance(error, ProviderError):
         return error
+    if isinstance(error, JournalUnavailable):
+        return ProviderError(str(error), outcome=Outcome.NOT_PERFORMED)
     return ProtocolError(str(error), outcome=Outcome.UNKNOWN)
 
 

@@ -25,7 +25,7 @@ import attrs
 
 from qasid import finding
 from qasid.errors import PluginError, ProviderNotFound, SettingsError
-from qasid.fields import is_secret
+from qasid.fields import is_secret, secret
 from qasid.values import Money
 
 __all__ = [
@@ -61,6 +61,10 @@ class Options:
     A balance that is less than `low_balance` is told to listeners when it is asked for. `tokens`
     is where to keep what the account's owner grants it: in the system's keyring if there is one and
     else in a file (``auto``), in one of them, or nowhere (``none``).
+    `journal` says whether what costs money is recorded before it is tried: with `on` wherever that
+    can be done, with `strict` or else it is not tried. `journal_url` is SQLAlchemy's, and may hold
+    a password; without one the journal is a file of this user's. `journal_recipients` are stored
+    as they are or as a keyed digest, and `journal_retention` is counted in days.
     """
 
     connect_timeout: float = attrs.field(default=10.0, validator=_positive)
@@ -73,6 +77,14 @@ class Options:
     max_spend: Money | None = None
     low_balance: Money | None = None
     tokens: Literal["auto", "file", "keyring", "none"] = "auto"
+    journal: Literal["off", "on", "strict"] = attrs.field(
+        default="off", validator=attrs.validators.in_(("off", "on", "strict"))
+    )
+    journal_url: str | None = secret(default=None)
+    journal_recipients: Literal["clear", "digest"] = attrs.field(
+        default="clear", validator=attrs.validators.in_(("clear", "digest"))
+    )
+    journal_retention: float = attrs.field(default=90.0, validator=_positive)
 
 
 @attrs.frozen(kw_only=True)

@@ -281,6 +281,19 @@ def _not_empty(instance: object, attribute: attrs.Attribute[Any], value: Any) ->
         raise ValueError(f"{attribute.name} must not be empty")
 
 
+def _reference(instance: object, attribute: attrs.Attribute[Any], value: str | None) -> None:
+    """None, or 1 to 200 printable characters: it is shown, compared and kept as it is."""
+    if value is not None and not (
+        isinstance(value, str) and 1 <= len(value) <= 200 and value.isprintable()
+    ):
+        raise ValueError("reference must be a text of 1 to 200 printable characters, or None")
+
+
+def _named() -> Any:
+    """The caller's own name for an act, under which the journal lets it be done once."""
+    return attrs.field(default=None, validator=_reference)
+
+
 def _price(given: Money | str | None) -> Money | None:
     return Money.parse(given) if isinstance(given, str) else given
 
@@ -290,13 +303,15 @@ class NumberOrder:
     """What to rent: one number for each service, in the provider's own codes.
 
     `max_price` is for each number; a text such as ``"0.50 USD"`` will do. `callback_url` has no
-    `repr`: whoever knows it can post messages to you.
+    `repr`: whoever knows it can post messages to you. `reference` is your own name for this order:
+    with a journal, it is rented once under that name, whoever asks again.
     """
 
     services: tuple[str, ...] = attrs.field(converter=_several, validator=_not_empty)
     country: str = attrs.field(validator=_not_empty)
     callback_url: str | None = attrs.field(default=None, repr=False)
     max_price: Money | None = attrs.field(default=None, converter=_price)
+    reference: str | None = _named()
 
 
 @attrs.frozen(kw_only=True)
@@ -430,20 +445,23 @@ def _instant(given: datetime | None) -> datetime | None:
 class TextMessage:
     """A text for one recipient (E.164).
 
-    `send_at` is an aware moment of any zone, kept as UTC; None is now.
+    `send_at` is an aware moment of any zone, kept as UTC; None is now. `reference` is your own name
+    for this message (1 to 200 printable characters, such as ``order-42``): with a journal, it is
+    sent once under that name, and asked for again it gives the receipt of then.
     """
 
     to: str
     text: str = attrs.field(repr=False)
     sender: str | None = None
     send_at: datetime | None = attrs.field(default=None, converter=_instant)
+    reference: str | None = _named()
 
 
 @attrs.frozen(kw_only=True)
 class TemplateMessage:
     """A template that the provider holds, with its values, for one recipient (E.164).
 
-    `send_at` is as of `TextMessage`.
+    `send_at` and `reference` are as of `TextMessage`.
     """
 
     to: str
@@ -451,6 +469,7 @@ class TemplateMessage:
     values: Mapping[str, str] = attrs.field(factory=dict, converter=_texts, repr=False)
     sender: str | None = None
     send_at: datetime | None = attrs.field(default=None, converter=_instant)
+    reference: str | None = _named()
 
 
 @attrs.frozen(kw_only=True)
@@ -520,7 +539,9 @@ def _duration(given: timedelta | float) -> timedelta:
 class OtpOrder:
     """A one-time password for one recipient (E.164): your own `code`, or one of `length` digits.
 
-    `lifetime` may be given in seconds.
+    `lifetime` may be given in seconds. `reference` is your own name for this order: with a journal,
+    a code is sent once under that name. Asked for again it gives the ticket of then without its
+    code, as codes are never stored.
     """
 
     to: str
@@ -528,6 +549,7 @@ class OtpOrder:
     length: int = attrs.field(default=6)
     lifetime: timedelta = attrs.field(default=timedelta(minutes=5), converter=_duration)
     channel: str | None = None
+    reference: str | None = _named()
 
     @code.validator
     def _digits(self, attribute: attrs.Attribute[Any], value: str | None) -> None:

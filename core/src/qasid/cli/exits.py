@@ -44,6 +44,8 @@ EXIT_CODES: Final[Mapping[type[errors.QasidError], int]] = {
     errors.NoAnswer: 26,
     errors.ProtocolError: 27,
     errors.RouteExhausted: 30,
+    errors.ReferenceConflict: 31,
+    errors.JournalUnavailable: 32,
 }
 
 

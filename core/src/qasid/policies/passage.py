@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, TypeVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -18,7 +18,15 @@ from qasid.errors import (
     QasidError,
 )
 
-__all__ = ["Attempt", "at_home", "judged", "judgement", "through", "whereabouts"]
+__all__ = [
+    "Attempt",
+    "at_home",
+    "judged",
+    "judgement",
+    "surely_not_performed",
+    "through",
+    "whereabouts",
+]
 
 T = TypeVar("T")
 
@@ -56,6 +64,12 @@ class Attempt:
         if self.earlier:  # the error tells of the last request alone
             return Outcome.UNKNOWN
         return error.outcome or Outcome.UNKNOWN
+
+
+def surely_not_performed(error: BaseException, attempts: Sequence[Attempt]) -> bool:
+    """Whether what ended with this error, after these attempts at it, left nothing to be paid."""
+    refused = isinstance(error, ProviderError) and error.outcome is Outcome.NOT_PERFORMED
+    return refused or not any(attempt.unsafe for attempt in attempts)
 
 
 def through(flow: Flow[T], send: Callable[[Request], Flow[Response]]) -> Flow[T]:

@@ -1,0 +1,192 @@
+"""SQLite or PostgreSQL: opened when first used, brought up to date, and one kind of error."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import sqlalchemy as sa
+
+from qasid.errors import JournalUnavailable, SettingsError
+from qasid.journal.schema import REVISIONS
+
+__all__ = ["Database"]
+
+T = TypeVar("T")
+
+_PATIENCE: Final = 10.0  # seconds, for a connection, and for another process to let go of a lock
+_FILE: Final = "journal.sqlite3"
+_DRIVERS: Final = {
+    "sqlite": "sqlite+pysqlite",
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+}
+_CONNECT: Final[Mapping[str, dict[str, Any]]] = {
+    # Transactions are begun by us: Python's own idea of them leaves out reads and schema changes.
+    "sqlite": {"timeout": _PATIENCE, "isolation_level": None},
+    "postgresql": {"connect_timeout": int(_PATIENCE)},
+}
+# Of SQLite's, NORMAL with a WAL loses nothing when a process ends, but may when the power fails.
+_SETTINGS: Final = {
+    ("sqlite", False): "PRAGMA synchronous = NORMAL",
+    ("sqlite", True): "PRAGMA synchronous = FULL",
+    ("postgresql", False): f"SET lock_timeout = '{_PATIENCE:.0f}s'",
+    ("postgresql", True): f"SET lock_timeout = '{_PATIENCE:.0f}s'",
+}
+# A write lock from the start: one that is asked for after a read may be refused without a wait.
+_BEGIN: Final = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT 1"}
+# Held until the transaction ends: one process at a time brings the schema up to date.
+_SCHEMA_LOCK: Final = {"sqlite": "SELECT 1", "postgresql": "SELECT pg_advisory_xact_lock(71830442)"}
+
+
+class Database:
+    """The database of a journal. Threads may share it, and processes the database.
+
+    Raises `SettingsError` for an address that is none, `JournalUnavailable` for all else.
+    """
+
+    def __init__(self, account: str, url: str | None, *, durable: bool) -> None:
+        self._engine = _engine(account, _own() if url is None else _parsed(account, url), durable)
+        self._lock = threading.Lock()
+        self._ready = False
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+    def transact(self, act: Callable[[sa.Connection], T]) -> T:
+        """All of `act` or nothing; once more where the server had closed the connection.
+
+        So `act` must do the same when it is done twice: its first commit may have come through.
+        """
+        try:
+            try:
+                return self._once(act)
+            except sa.exc.DBAPIError as error:
+                if not error.connection_invalidated:
+                    raise
+            return self._once(act)
+        except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
+            raise _unavailable(self._engine.url, error) from None
+
+    def _once(self, act: Callable[[sa.Connection], T]) -> T:
+        if not self._ready:
+            with self._lock:
+                self._prepare()
+        with self._engine.begin() as run:
+            return act(run)
+
+    def _prepare(self) -> None:
+        _make_room(self._engine.url)
+        with self._engine.begin() as run:
+            if _revision(run) != REVISIONS[-1]:
+                _upgrade(run)
+        self._ready = True
+
+
+# Addresses.
+
+
+def _own() -> sa.URL:
+    import platformdirs
+
+    folder = os.environ.get("QASID_STATE_DIR") or platformdirs.user_state_dir("qasid")
+    return sa.URL.create(_DRIVERS["sqlite"], database=str(Path(folder, _FILE)))
+
+
+def _parsed(account: str, text: str) -> sa.URL:
+    try:
+        url = sa.make_url(text)
+    except (sa.exc.ArgumentError, ValueError):
+        raise _no_address(account, "is no address") from None
+    if url.get_backend_name() not in _DRIVERS:
+        raise _no_address(account, "is neither SQLite nor PostgreSQL")
+    if url.get_backend_name() == "sqlite" and url.database in {None, "", ":memory:"}:
+        raise _no_address(account, "names no file, and a journal must outlive the process")
+    return url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+
+
+def _no_address(account: str, problem: str) -> SettingsError:
+    remedy = "write sqlite:////FOLDER/FILE or postgresql://USER@HOST/DATABASE"
+    return SettingsError(problem, account=account, field="journal_url", remedy=remedy)
+
+
+def _engine(account: str, url: sa.URL, durable: bool) -> sa.Engine:
+    kind = url.get_backend_name()
+    try:
+        engine = sa.create_engine(url, connect_args=_CONNECT[kind], hide_parameters=True)
+    except (ImportError, sa.exc.ArgumentError):  # of which a driver nobody knows is one
+        problem, remedy = "its driver is not installed", 'run: pip install "qasid[postgres]"'
+        raise SettingsError(problem, account=account, field="journal_url", remedy=remedy) from None
+    sa.event.listen(engine, "connect", _tuned(_SETTINGS[kind, durable], wal=kind == "sqlite"))
+    sa.event.listen(engine, "begin", lambda run: run.exec_driver_sql(_BEGIN[kind]))
+    return engine
+
+
+def _tuned(setting: str, *, wal: bool) -> Callable[[Any, Any], None]:
+    def tune(connection: Any, record: Any) -> None:
+        if wal:
+            # Refused while another process turns it on, and that will do for this one as well.
+            with contextlib.suppress(sqlite3.OperationalError):
+                connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(setting)
+        connection.commit()
+
+    return tune
+
+
+def _make_room(url: sa.URL) -> None:
+    """A folder and a file that no other user can read."""
+    if url.get_backend_name() == "sqlite" and not str(url.database).startswith("file:"):
+        path = Path(str(url.database))
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        path.touch(mode=0o600)
+
+
+# The schema.
+
+
+def _revision(run: sa.Connection) -> str | None:
+    """The version of the schema; None where there is none yet. Raises for an unknown one."""
+    if not sa.inspect(run).has_table("alembic_version"):
+        return None
+    found = run.exec_driver_sql("SELECT version_num FROM alembic_version").scalar()
+    if found is not None and found not in REVISIONS:
+        raise JournalUnavailable(
+            f"the journal {_shown(run.engine.url)} is of version {found}, which only a newer Qasid"
+            " reads; run: pip install --upgrade qasid"
+        )
+    return None if found is None else str(found)
+
+
+def _upgrade(run: sa.Connection) -> None:
+    from alembic import command  # late: only a new or an old journal needs it
+    from alembic.config import Config
+
+    run.exec_driver_sql(_SCHEMA_LOCK[run.dialect.name])
+    config = Config(attributes={"connection": run})
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    command.upgrade(config, "head")
+
+
+# Errors.
+
+
+def _unavailable(url: sa.URL, error: Exception) -> JournalUnavailable:
+    """Of an error of the database's own its words alone; SQLAlchemy's would show the statement."""
+    cause = (error.orig if isinstance(error, sa.exc.DBAPIError) else None) or error
+    words = str(cause).strip().partition("\n")[0]
+    return JournalUnavailable(
+        f"the journal {_shown(url)} cannot be used ({words}); let it be written, or name another"
+        " with journal_url"
+    )
+
+
+def _shown(url: sa.URL) -> str:
+    """A file's path, or an address without its password."""
+    return url.database or "" if url.get_backend_name() == "sqlite" else str(url)

@@ -1,0 +1,207 @@
+"""`Journal`: the operations, written down and read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, TypeAlias, TypeVar
+
+import attrs
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+
+from qasid.journal import schema
+from qasid.journal.database import Database
+from qasid.journal.records import OVER, Ending, Intent, Operation, Standing, State, digest
+
+__all__ = ["Journal"]
+
+T = TypeVar("T")
+Row: TypeAlias = Any  # a mapping by the names of the columns, SQLAlchemy's or ours
+
+_INSERT: Final[Mapping[str, Any]] = {"sqlite": sqlite.insert, "postgresql": postgresql.insert}
+_PAGE: Final = 1_000  # rows that are read at a time, so that nobody who writes waits for a reader
+_op: Final = schema.operation.c
+_MEMBERS: Final = [_op[field.name] for field in attrs.fields(Operation)]
+
+
+class Journal:
+    """A journal. Threads may share it, and processes the database behind it.
+
+    Opened when first used. Every method may raise `JournalUnavailable`.
+    """
+
+    def __init__(self, account: str, url: str | None, *, durable: bool) -> None:
+        self._database = Database(account, url, durable=durable)
+        self._key: bytes | None = None
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._database.close()
+
+    def begin(self, intents: Sequence[Intent], now: datetime) -> list[Standing | None]:
+        """Write down what is about to be tried, all in one transaction.
+
+        None for each that is now the caller's to try; else what stands under its reference. What
+        was refused may be tried again.
+        """
+        return self._transact(lambda run, key: _begin(run, key, intents, now))
+
+    def settle(self, endings: Sequence[Ending], now: datetime) -> int:
+        """Write down what became of tries; gives how many of them the journal still had."""
+        rows = [_ended(ending, now) for ending in endings]
+        change = sa.update(schema.operation).where(_op.claim == sa.bindparam("of"))
+        return self._transact(lambda run, _: run.execute(change, rows).rowcount)
+
+    def find(self, identity: str) -> Operation | None:
+        """The operation of that id, if there is one."""
+        wanted = sa.select(*_MEMBERS).where(_op.id == identity)
+        row = self._transact(lambda run, _: run.execute(wanted).mappings().first())
+        return None if row is None else _operation(row)
+
+    def operations(
+        self,
+        now: datetime,
+        *,
+        account: str | None = None,
+        state: State | None = None,
+        since: datetime | None = None,
+    ) -> Iterator[Operation]:
+        """The operations, oldest first, as they are to be read `now`; a page at a time."""
+        wanted = _chosen(now, account, state, since)
+        after: list[Any] = []
+        while rows := self._page(wanted.where(*after)):
+            yield from (_operation(row).at(now) for row in rows)
+            last = sa.tuple_(sa.literal(rows[-1]["created_at"], schema.Moment), rows[-1]["id"])
+            after = [sa.tuple_(_op.created_at, _op.id) > last]
+
+    def resolve(self, identity: str, ending: Ending, now: datetime) -> bool:
+        """Settle an operation whose end is not known; whether it was one."""
+        change = sa.update(schema.operation).where(_op.id == identity, _open_to_question(now))
+        values = {k: v for k, v in _ended(ending, now).items() if k != "of"}
+        return self._transact(lambda run, _: run.execute(change.values(values)).rowcount) == 1
+
+    def prune(self, account: str | None, before: datetime) -> int:
+        """Delete what came to a known end before that moment; gives how many."""
+        old = [_op.state.in_([state.value for state in OVER]), _op.updated_at < before]
+        mine = [] if account is None else [_op.account == account]
+        strike = sa.delete(schema.operation).where(*old, *mine)
+        return self._transact(lambda run, _: run.execute(strike).rowcount)
+
+    def _page(self, wanted: sa.Select[Any]) -> Sequence[Any]:
+        return self._transact(lambda run, _: run.execute(wanted.limit(_PAGE)).mappings().all())
+
+    def _transact(self, act: Callable[[sa.Connection, bytes], T]) -> T:
+        return self._database.transact(lambda run: act(run, self._key_of(run)))
+
+    def _key_of(self, run: sa.Connection) -> bytes:
+        if self._key is None:
+            wanted = sa.select(schema.meta.c.value).where(schema.meta.c.name == "key")
+            self._key = bytes.fromhex(run.execute(wanted).scalar_one())
+        return self._key
+
+
+def _begin(
+    run: sa.Connection, key: bytes, intents: Sequence[Intent], now: datetime
+) -> list[Standing | None]:
+    # By reference: two processes that want some of the same rows ask for them in the same order.
+    ordered = sorted((_row(key, one, now) for one in intents), key=lambda r: r["reference"] or "")
+    insert = _INSERT[run.dialect.name](schema.operation).on_conflict_do_nothing()
+    run.execute(insert, ordered)
+    rows = {row["claim"]: row for row in ordered}
+    found = _named(run, ordered)
+    return [_standing(run, rows[one.claim], found) for one in intents]
+
+
+def _named(run: sa.Connection, rows: Sequence[Row]) -> dict[tuple[str, str], dict[str, Any]]:
+    """What stands under the references of these rows, kept from others until the end."""
+    names = {row["reference"] for row in rows if row["reference"] is not None}
+    if not names:
+        return {}
+    wanted = (
+        sa.select(schema.operation)
+        .where(_op.hook == rows[0]["hook"], _op.reference.in_(sorted(names)))
+        .order_by(_op.reference)
+        .with_for_update()
+    )
+    return {(r["hook"], r["reference"]): dict(r) for r in run.execute(wanted).mappings()}
+
+
+def _standing(
+    run: sa.Connection, row: Row, found: dict[tuple[str, str], dict[str, Any]]
+) -> Standing | None:
+    stands = found.get((row["hook"], row["reference"]), row)
+    if stands["claim"] == row["claim"]:
+        return None
+    same = stands["request"] == row["request"]
+    if same and stands["state"] == State.REFUSED.value:
+        again = {**row, "id": stands["id"], "created_at": stands["created_at"]}
+        run.execute(sa.update(schema.operation).where(_op.id == stands["id"]).values(again))
+        found[row["hook"], row["reference"]] = again
+        return None
+    return Standing(operation=_operation(stands), same=same)
+
+
+def _row(key: bytes, intent: Intent, now: datetime) -> dict[str, Any]:
+    hidden = intent.hide_recipient and intent.recipient is not None
+    recipient = f"digest:{digest(key, 'recipient', str(intent.recipient))}"
+    return {
+        "id": intent.claim,
+        "claim": intent.claim,
+        "hook": intent.hook,
+        "reference": intent.reference,
+        "account": intent.account,
+        "provider": intent.provider,
+        "request": digest(key, intent.hook, intent.request),
+        "recipient": recipient if hidden else intent.recipient,
+        "subject": intent.subject,
+        "text_length": None if intent.text is None else len(intent.text),
+        "text_digest": None if intent.text is None else digest(key, "text", intent.text),
+        "state": State.PENDING.value,
+        "created_at": now,
+        "updated_at": now,
+        "lease_until": now + intent.lease,
+        **dict.fromkeys(("result", "error", "code", "settled_by")),
+    }
+
+
+def _ended(ending: Ending, now: datetime) -> dict[str, Any]:
+    return {
+        "of": ending.claim,
+        "state": ending.state.value,
+        "updated_at": now,
+        "result": ending.result,
+        "error": ending.error,
+        "code": ending.code,
+        "settled_by": ending.settled_by,
+    }
+
+
+def _operation(row: Row) -> Operation:
+    members = {column.name: row[column.name] for column in _MEMBERS}
+    return Operation(**{**members, "state": State(row["state"])})
+
+
+def _open_to_question(now: datetime) -> sa.ColumnElement[bool]:
+    over = sa.and_(_op.state == State.PENDING.value, _op.lease_until <= now)
+    return sa.or_(_op.state == State.UNKNOWN.value, over)
+
+
+def _chosen(
+    now: datetime, account: str | None, state: State | None, since: datetime | None
+) -> sa.Select[Any]:
+    conditions: list[sa.ColumnElement[bool]] = []
+    if account is not None:
+        conditions.append(_op.account == account)
+    if since is not None:
+        conditions.append(_op.created_at >= since)
+    if state is not None:
+        conditions.append(_in_state(state, now))
+    return sa.select(*_MEMBERS).where(*conditions).order_by(_op.created_at, _op.id)
+
+
+def _in_state(state: State, now: datetime) -> sa.ColumnElement[bool]:
+    if state is State.UNKNOWN:
+        return _open_to_question(now)
+    still = [_op.lease_until > now] if state is State.PENDING else []
+    return sa.and_(_op.state == state.value, *still)

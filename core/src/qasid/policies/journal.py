@@ -1,0 +1,271 @@
+"""What costs money is written down before it is tried, and its end after it.
+
+The intent is committed before the request, so that a crash leaves a record, and what a crash leaves
+is *unknown*: it is never repeated. A `reference` makes an act idempotent: what was performed under
+it is given again without a request, by whatever process; what another is trying is waited for; what
+was refused may be tried again. This module decides, and knows no database (see `qasid.journal`).
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, Final, Protocol, TypeAlias
+
+import attrs
+
+from qasid import journal
+from qasid.effects import Call, Flow, Now, Sleep, Tick
+from qasid.errors import (
+    JournalUnavailable,
+    Outcome,
+    QasidError,
+    ReferenceConflict,
+    SettingsError,
+)
+from qasid.journal import records, results
+from qasid.journal.records import Ending, Intent, Operation, Standing, State
+from qasid.policies.passage import Attempt, surely_not_performed
+from qasid.settings import Options, Resolved
+
+__all__ = ["Act", "Book", "Journaling", "lease"]
+
+Act: TypeAlias = Callable[[Sequence[Any], list[Attempt]], Flow[Sequence[Any]]]
+
+_log = logging.getLogger("qasid")
+
+#: Seconds between two looks at what another process is trying.
+_LOOK: Final = 0.2
+#: Seconds between tries to write down how an act ended, as when a database is restarted: it cannot
+#: be tried again later.
+_PERSISTENCE: Final = (0.5, 1.0, 2.0, 4.0)
+
+
+class Book(Protocol):
+    """Where it is written: a `qasid.journal.store.Journal`."""
+
+    def begin(self, intents: Sequence[Intent], now: datetime) -> list[Standing | None]:
+        """Write down what is about to be tried; see `Journal.begin`."""
+
+    def settle(self, endings: Sequence[Ending], now: datetime) -> int:
+        """Write down what became of it; see `Journal.settle`."""
+
+    def close(self) -> None:
+        """Give the connections back."""
+
+
+def lease(options: Options) -> timedelta:
+    """The longest that an act may take: three tries, each with a token before it.
+
+    3 · 2 · (120 + 10 + 30) s = 16 min with the options as they are by default.
+    """
+    longest = options.max_wait + options.connect_timeout + options.timeout
+    return timedelta(seconds=3 * 2 * longest)
+
+
+class Journaling:
+    """The journal as one account keeps it: `off`, `on` or `strict`."""
+
+    def __init__(self, resolved: Resolved) -> None:
+        options = resolved.options
+        self.account = resolved.account
+        self.strict = options.journal == "strict"
+        self.book = None if options.journal == "off" else _book(resolved, self.strict)
+        self._of = {
+            "account": resolved.account,
+            "provider": resolved.provider_name,
+            "lease": lease(options),
+            "hide_recipient": options.journal_recipients == "digest",
+        }
+
+    def close(self) -> None:
+        """Give the connections back."""
+        if self.book is not None:
+            self.book.close()
+
+    def require(self, requests: Sequence[Any]) -> None:
+        """Raise `SettingsError` for a reference that nobody would keep."""
+        if self.book is None and any(request.reference is not None for request in requests):
+            raise SettingsError(
+                "is given, but this account keeps no journal",
+                account=self.account,
+                field="reference",
+                remedy='set journal = "on" or "strict"',
+            )
+
+    def one(
+        self,
+        hook: str,
+        request: Any,
+        act: Callable[[list[Attempt]], Flow[Any]],
+        attempts: list[Attempt] | None = None,
+    ) -> Flow[Any]:
+        """Run one act, or give or raise what was recorded of it. Attempts are noted in the list."""
+
+        def acts(_: Sequence[Any], noted: list[Attempt]) -> Flow[Sequence[Any]]:
+            return [(yield from act(noted))]
+
+        (given,) = yield from self.each(hook, [request], acts, attempts)
+        if isinstance(given, QasidError):
+            raise given
+        return given
+
+    def each(
+        self,
+        hook: str,
+        requests: Sequence[Any],
+        act: Act,
+        attempts: list[Attempt] | None = None,
+    ) -> Flow[Sequence[Any]]:
+        """Run `act` on those requests that are not recorded yet; a result or an error for each.
+
+        Raises what `act` raises where that is true of all the requests.
+        """
+        self.require(requests)
+        if self.book is None:
+            return (yield from act(requests, [] if attempts is None else attempts))
+        return (yield from _Run(self, self.book, hook, requests, act, attempts).flow())
+
+    def intent(self, hook: str, request: Any) -> Intent:
+        """What is written down of one request before it is tried."""
+        return records.intent(hook, request, **self._of)
+
+    def lets(self, request: Any) -> bool:
+        """Whether the request may be tried without a record of it."""
+        return not self.strict and request.reference is None
+
+
+def _book(resolved: Resolved, strict: bool) -> Book:
+    return journal.opened(resolved.account, resolved.options.journal_url, durable=strict)
+
+
+@attrs.define
+class _Run:
+    """One call: its requests by their places, those that are claimed, and the results so far."""
+
+    journaling: Journaling
+    book: Book
+    hook: str
+    requests: Sequence[Any]
+    act: Act
+    noted: list[Attempt] | None
+    claims: dict[int, str] = attrs.field(factory=dict)
+    results: dict[int, Any] = attrs.field(factory=dict)
+    seen: dict[Any, float] = attrs.field(factory=dict)
+
+    def flow(self) -> Flow[list[Any]]:
+        # What can be tried is, before anything is waited for: two that wait for each other's
+        # references would wait in vain.
+        while left := [i for i in range(len(self.requests)) if i not in self.results]:
+            mine = yield from self._claim(left)
+            if mine:
+                yield from self._perform(mine)
+            elif len(self.results) < len(self.requests):
+                yield Sleep(_LOOK)
+        return [self.results[i] for i in range(len(self.requests))]
+
+    def _claim(self, left: Sequence[int]) -> Flow[list[int]]:
+        """Which of the requests are to be tried now; others have a result, or are waited for."""
+        intents = [self.journaling.intent(self.hook, self.requests[i]) for i in left]
+        now, tick = (yield Now()), (yield Tick())
+        try:
+            found = yield Call(functools.partial(self.book.begin, intents, now))
+        except JournalUnavailable as error:
+            return self._unrecorded(left, error)
+        except GeneratorExit:  # no more effects
+            raise
+        except BaseException as error:  # interrupted; it may have been written all the same
+            yield from self._settle({one.claim: error for one in intents}, [])
+            raise
+        return [
+            i
+            for i, intent, standing in zip(left, intents, found, strict=True)
+            if self._free(i, intent, standing, now, tick)
+        ]
+
+    def _unrecorded(self, left: Sequence[int], error: JournalUnavailable) -> list[int]:
+        """Which of them may be tried all the same. Raises the error where that is none at all."""
+        rest = [i for i in left if self.journaling.lets(self.requests[i])]
+        self.results |= {i: error for i in left if i not in rest}
+        if not rest and len(left) == len(self.requests):
+            raise error
+        _warn(self.journaling.account, self.hook, f"is tried {len(rest)} times unrecorded", error)
+        return rest
+
+    def _free(
+        self, place: int, intent: Intent, standing: Standing | None, now: datetime, tick: float
+    ) -> bool:
+        if standing is None:
+            self.claims[place] = intent.claim
+            return True
+        operation = standing.operation.at(now)
+        first = self.seen.setdefault((operation.id, operation.updated_at), tick)
+        if not standing.same:
+            self.results[place] = _conflict(intent.reference, operation)
+        elif not _under_way(operation, tick - first):
+            self.results[place] = _recorded(operation, self.requests[place])
+        return False
+
+    def _perform(self, mine: Sequence[int]) -> Flow[None]:
+        attempts = [] if self.noted is None else self.noted
+        claims = [self.claims.pop(i, None) for i in mine]
+        try:
+            given = yield from self.act([self.requests[i] for i in mine], attempts)
+        except GeneratorExit:  # no more effects
+            raise
+        except BaseException as error:
+            yield from self._settle(dict.fromkeys(claims, error), attempts)
+            if not isinstance(error, QasidError) or len(mine) == len(self.requests):
+                raise
+            given = [error] * len(mine)
+        else:
+            yield from self._settle(dict(zip(claims, given, strict=True)), attempts)
+        self.results.update(zip(mine, given, strict=True))
+
+    def _settle(self, given: Mapping[str | None, Any], attempts: list[Attempt]) -> Flow[None]:
+        """Write down how these tries ended; what cannot be written is said, and no more."""
+        endings = [_ending(claim, end, attempts) for claim, end in given.items() if claim]
+        now = yield Now()
+        for pause in (*_PERSISTENCE, 0.0) if endings else ():
+            try:
+                yield Call(functools.partial(self.book.settle, endings, now))
+            except JournalUnavailable as error:
+                problem = error
+            else:
+                return
+            yield Sleep(pause)
+        if endings:
+            _warn(self.journaling.account, self.hook, "ended, and how is not recorded", problem)
+
+
+def _ending(claim: str, end: Any, attempts: Sequence[Attempt]) -> Ending:
+    if not isinstance(end, BaseException):
+        return results.performed(claim, end)
+    sure = surely_not_performed(end, attempts)
+    return results.failed(claim, end, State.REFUSED if sure else State.UNKNOWN)
+
+
+def _under_way(operation: Operation, waited: float) -> bool:
+    """Whether another may still be at it: also by a clock that nobody sets back."""
+    return operation.state is State.PENDING and waited < operation.lease.total_seconds()
+
+
+def _recorded(operation: Operation, request: Any) -> Any:
+    try:
+        return results.replayed(operation, request)
+    except QasidError as error:
+        return error
+
+
+def _conflict(reference: str | None, operation: Operation) -> ReferenceConflict:
+    return ReferenceConflict(
+        f"another request was made as {reference!r} on {operation.created_at:%Y-%m-%d %H:%M:%S} UTC"
+        f" ({operation.id} in the journal); give this one a reference of its own",
+        outcome=Outcome.NOT_PERFORMED,
+    )
+
+
+def _warn(account: str, hook: str, what: str, error: JournalUnavailable) -> None:
+    _log.warning("%s: %s %s: %s", account, hook, what, error)
