@@ -164,6 +164,16 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *SPREAD, "contract_tests/tests", f"--ignore={MUTANTS}")
 
 
+@nox.session(requires=["build"])
+def services(session: nox.Session) -> None:
+    """Run the tests that need a server: the PostgreSQL at QASID_TEST_POSTGRES, else a local one.
+
+    They make databases of their own there, and drop them.
+    """
+    install(session, *group("tests"))
+    session.run("pytest", "-m", "services", "core/tests", *session.posargs)
+
+
 def covered(session: nox.Session, package: str, tests: str) -> None:
     """Run tests that must cover a package wholly: every line, and every branch both ways."""
     folder = Path(session.create_tmp(), f"coverage-{package}").resolve()

@@ -15,6 +15,7 @@ from qasid.drivers.plug import AsyncPlug, Plug
 from qasid.drivers.sync import SyncDriver
 from qasid.effects import Flow, Request
 from qasid.errors import ProviderError, QasidError
+from qasid.journal.records import Answer, Operation
 from qasid.operations import GONE, Message, Operations
 from qasid.policies.passage import Attempt
 from qasid.rentals import Rentals
@@ -391,6 +392,13 @@ class Account(_Face):
         """Where the messages are, in order."""
         return self._driver.run(self._operations.delivery_status(receipts))
 
+    def inquire(self, operation: Operation, activations: Iterable[Activation] = ()) -> Answer:
+        """Ask the provider what became of an operation of the journal whose end is not known.
+
+        `activations` are numbers that may be what it rented or gave back. Only questions are sent.
+        """
+        return self._driver.run(self._operations.inquire(operation, activations))
+
 
 class AsyncAccount(_Face):
     """One account at one provider, for one event loop; an async context manager.
@@ -541,6 +549,10 @@ class AsyncAccount(_Face):
     async def delivery_status(self, receipts: Sequence[Receipt]) -> list[DeliveryReport]:
         """See `Account.delivery_status`."""
         return await self._driver.run(self._operations.delivery_status(receipts))
+
+    async def inquire(self, operation: Operation, activations: Iterable[Activation] = ()) -> Answer:
+        """See `Account.inquire`."""
+        return await self._driver.run(self._operations.inquire(operation, activations))
 
 
 @contextlib.contextmanager

@@ -33,7 +33,8 @@ from qasid.errors import (
     WaitTimeout,
 )
 from qasid.events import Listeners, Reporter
-from qasid.journal.records import Return
+from qasid.journal.records import Answer, Operation, Return
+from qasid.journal.resolution import inquiry
 from qasid.line import Line
 from qasid.phone import e164
 from qasid.policies.journal import Journaling
@@ -421,6 +422,10 @@ class Operations:
         return _many(
             (yield from self.line.ask("delivery_status", receipts=receipts)), DeliveryReport
         )
+
+    def inquire(self, operation: Operation, activations: Iterable[Activation]) -> Flow[Answer]:
+        """Ask what became of an operation of the journal."""
+        return inquiry(self, operation, activations)
 
     def parse_webhook(self, request: Request) -> list[InboundMessage | DeliveryReport]:
         """Read what the provider posted. No flow: it needs nothing."""

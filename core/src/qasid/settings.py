@@ -34,6 +34,7 @@ __all__ = [
     "accounts",
     "configured",
     "is_readable",
+    "options",
     "resolve",
     "routes",
     "state_folder",
@@ -111,11 +112,7 @@ def resolve(name: str, arguments: Mapping[str, Any] | None = None) -> Resolved:
 
     Raises `SettingsError`, `ProviderNotFound`, `PluginError`.
     """
-    table, path = accounts().get(name, ({}, None))
-    provider_name = _provider_name(name, table)
-    found = _provider(provider_name)
-    fields = _fields(provider_name, found)
-    given = _gather(name, fields, arguments or {}, table, path)
+    provider_name, found, fields, given = _given(name, arguments or {})
     values = {key: _value(name, fields[key], given[key]) for key in given}
     return Resolved(
         account=name,
@@ -123,6 +120,29 @@ def resolve(name: str, arguments: Mapping[str, Any] | None = None) -> Resolved:
         provider=_build(name, found, values),
         options=_build(name, Options, values),
     )
+
+
+def options(name: str) -> Options:
+    """The options of an account alone: the provider's own settings may be missing.
+
+    Raises `SettingsError`, `ProviderNotFound`, `PluginError`.
+    """
+    _, _, fields, given = _given(name, {})
+    mine = given.keys() & {field.name for field in attrs.fields(Options)}
+    values = {key: _value(name, fields[key], given[key]) for key in mine}
+    found: Options = _build(name, Options, values)
+    return found
+
+
+def _given(
+    name: str, arguments: Mapping[str, Any]
+) -> tuple[str, type[Any], Fields, dict[str, _Given]]:
+    """An account's provider, the fields that it has, and the raw values of those that are set."""
+    table, path = accounts().get(name, ({}, None))
+    provider_name = _provider_name(name, table)
+    found = _provider(provider_name)
+    fields = _fields(provider_name, found)
+    return provider_name, found, fields, _gather(name, fields, arguments, table, path)
 
 
 def _provider_name(name: str, table: Mapping[str, Any]) -> str:

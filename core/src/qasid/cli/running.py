@@ -30,6 +30,7 @@ _COMMANDS: Final = (
     "doctor",
     "emulate",
     "inbox",
+    "journal",
     "login",
     "logout",
     "offers",

@@ -19,7 +19,19 @@ import attrs
 
 from qasid.values import NumberOrder, OtpOrder, ReleaseReason, TemplateMessage, TextMessage
 
-__all__ = ["Ending", "Intent", "Operation", "Return", "Standing", "State", "digest", "intent"]
+__all__ = [
+    "OVER",
+    "Answer",
+    "Ending",
+    "Intent",
+    "Operation",
+    "Return",
+    "Standing",
+    "State",
+    "digest",
+    "intent",
+    "shown",
+]
 
 
 class State(enum.Enum):
@@ -66,17 +78,13 @@ class Intent:
 
 @attrs.frozen(kw_only=True)
 class Ending:
-    """What became of one try: a result as JSON, or the class of an error and the provider's code.
-
-    `settled_by` is `outcome`, or `provider` or `person` where it was found out later.
-    """
+    """What became of one try: a result as JSON, or an error's class and the provider's code."""
 
     claim: str
     state: State
     result: str | None = None
     error: str | None = None
     code: str | None = None
-    settled_by: str = "outcome"
 
 
 @attrs.frozen(kw_only=True)
@@ -85,6 +93,7 @@ class Operation:
 
     `recipient` is E.164, or a digest where the account's setting says so. `subject` is what a
     number was rented for, or the activation that was given back. `text_length` counts characters.
+    `settled_by` is `outcome`, or `provider` or `person` where its end was found out later.
     """
 
     id: str
@@ -114,6 +123,18 @@ class Operation:
         """The same as it is to be read then: nobody is at it any more when the lease is over."""
         over = self.state is State.PENDING and now >= self.lease_until
         return attrs.evolve(self, state=State.UNKNOWN) if over else self
+
+
+@attrs.frozen(kw_only=True)
+class Answer:
+    """What a provider could tell of an operation: `state` is None where that settles nothing.
+
+    `words` are for the person who then has to decide.
+    """
+
+    state: State | None
+    words: str
+    result: str | None = None
 
 
 @attrs.frozen(kw_only=True)

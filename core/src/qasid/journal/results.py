@@ -7,12 +7,14 @@ from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final
 
+import attrs
+
 from qasid import errors
 from qasid.errors import Outcome, ProviderError
 from qasid.journal.records import Asked, Ending, Operation, State, shown
 from qasid.values import Acquired, Activation, Money, OtpTicket, Receipt, Released
 
-__all__ = ["failed", "performed", "replayed"]
+__all__ = ["failed", "performed", "recorded", "replayed"]
 
 
 # Written down.
@@ -20,11 +22,17 @@ __all__ = ["failed", "performed", "replayed"]
 
 def performed(claim: str, given: Any) -> Ending:
     """How a try ended that gave this. A receipt may tell of a refusal, or of nothing known."""
+    result = recorded(given)
     if isinstance(given, Receipt) and given.error is not None:
         sure = given.error.outcome is Outcome.NOT_PERFORMED
-        return failed(claim, given.error, State.REFUSED if sure else State.UNKNOWN)
-    result = json.dumps(_members(given))
+        ended = failed(claim, given.error, State.REFUSED if sure else State.UNKNOWN)
+        return attrs.evolve(ended, result=result)
     return Ending(claim=claim, state=State.PERFORMED, result=result)
+
+
+def recorded(given: Any) -> str:
+    """A result as one line of JSON. A ticket's code is left out."""
+    return json.dumps(_members(given))
 
 
 def failed(claim: str, error: BaseException, state: State) -> Ending:
@@ -51,7 +59,7 @@ def _members(given: Any) -> dict[str, Any]:
         service: {**_blame(error), "outcome": (error.outcome or Outcome.UNKNOWN).value}
         for service, error in given.failures.items()
     }
-    return {"activations": [one.dump() for one in given], "failures": failures}
+    return {"activations": [json.loads(one.dump()) for one in given], "failures": failures}
 
 
 def _text(money: Money | None) -> str | None:
@@ -84,8 +92,9 @@ def _error(blame: Mapping[str, str | None], outcome: Outcome, where: str) -> Pro
 def _kind(name: str | None) -> type[ProviderError]:
     """The class of that name; a plugin's own, or what was no provider's error, is gone."""
     found = getattr(errors, name or "", None)
-    known = isinstance(found, type) and issubclass(found, ProviderError)
-    return found if known else ProviderError
+    if isinstance(found, type) and issubclass(found, ProviderError):
+        return found
+    return ProviderError
 
 
 def _receipt(data: Any, operation: Operation, asked: Any) -> Receipt:
@@ -109,7 +118,8 @@ def _acquired(data: Any, operation: Operation, asked: Any) -> Acquired:
         service: _error(blame, Outcome(blame["outcome"]), f"in {operation.id}")
         for service, blame in data["failures"].items()
     }
-    return Acquired(map(Activation.load, data["activations"]), failures)
+    found = [Activation.load(json.dumps(one)) for one in data["activations"]]
+    return Acquired(found, failures)
 
 
 def _money(text: str | None) -> Money | None:

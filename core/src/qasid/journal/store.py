@@ -75,11 +75,18 @@ class Journal:
             last = sa.tuple_(sa.literal(rows[-1]["created_at"], schema.Moment), rows[-1]["id"])
             after = [sa.tuple_(_op.created_at, _op.id) > last]
 
-    def resolve(self, identity: str, ending: Ending, now: datetime) -> bool:
-        """Settle an operation whose end is not known; whether it was one."""
-        change = sa.update(schema.operation).where(_op.id == identity, _open_to_question(now))
-        values = {k: v for k, v in _ended(ending, now).items() if k != "of"}
-        return self._transact(lambda run, _: run.execute(change.values(values)).rowcount) == 1
+    def resolve(self, operation: Operation, *, by: str, now: datetime) -> bool:
+        """Write down state and result of an operation whose end was not known; whether it was so.
+
+        `by` tells who found it out. The error that it had ended with is kept.
+        """
+        change = (
+            sa.update(schema.operation)
+            .where(_op.id == operation.id, _open_to_question(now))
+            .values(state=operation.state.value, result=operation.result)
+            .values(settled_by=by, updated_at=now)
+        )
+        return self._transact(lambda run, _: run.execute(change).rowcount) == 1
 
     def prune(self, account: str | None, before: datetime) -> int:
         """Delete what came to a known end before that moment; gives how many."""
@@ -130,7 +137,7 @@ def _named(run: sa.Connection, rows: Sequence[Row]) -> dict[tuple[str, str], dic
 def _standing(
     run: sa.Connection, row: Row, found: dict[tuple[str, str], dict[str, Any]]
 ) -> Standing | None:
-    stands = found.get((row["hook"], row["reference"]), row)
+    stands: Row = found.get((row["hook"], row["reference"]), row)
     if stands["claim"] == row["claim"]:
         return None
     same = stands["request"] == row["request"]
@@ -173,7 +180,7 @@ def _ended(ending: Ending, now: datetime) -> dict[str, Any]:
         "result": ending.result,
         "error": ending.error,
         "code": ending.code,
-        "settled_by": ending.settled_by,
+        "settled_by": "outcome",
     }
 
 
