@@ -176,6 +176,8 @@ def test_an_unknown_outcome_is_raised_again_and_never_repeated(face: Open, book:
 class Peculiar(ProviderError):
     """An error of a plugin's own."""
 
+    default_outcome: ClassVar[Outcome | None] = Outcome.UNKNOWN
+
 
 def test_an_error_that_is_not_of_the_tree_is_raised_again_as_its_root(face: Open) -> None:
     """A recorded name alone cannot bring back a plugin's class."""
