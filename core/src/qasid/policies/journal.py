@@ -36,8 +36,9 @@ Act: TypeAlias = Callable[[Sequence[Any], list[Attempt]], Flow[Sequence[Any]]]
 
 _log = logging.getLogger("qasid")
 
-#: Seconds between two looks at what another process is trying.
-_LOOK: Final = 0.2
+#: Seconds between two looks at what another process is trying: the first, doubled up to the last.
+_FIRST_LOOK: Final = 0.1
+_LAST_LOOK: Final = 2.0
 #: Seconds between tries to write down how an act ended, as when a database is restarted: it cannot
 #: be tried again later.
 _PERSISTENCE: Final = (0.5, 1.0, 2.0, 4.0)
@@ -154,6 +155,7 @@ class _Run:
     claims: dict[int, str] = attrs.field(factory=dict)
     results: dict[int, Any] = attrs.field(factory=dict)
     seen: dict[Any, float] = attrs.field(factory=dict)
+    pause: float = _FIRST_LOOK
 
     def flow(self) -> Flow[list[Any]]:
         # What can be tried is, before anything is waited for: two that wait for each other's
@@ -163,7 +165,8 @@ class _Run:
             if mine:
                 yield from self._perform(mine)
             elif len(self.results) < len(self.requests):
-                yield Sleep(_LOOK)
+                yield Sleep(self.pause)
+                self.pause = min(self.pause * 2, _LAST_LOOK)
         return [self.results[i] for i in range(len(self.requests))]
 
     def _claim(self, left: Sequence[int]) -> Flow[list[int]]:

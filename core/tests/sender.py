@@ -1,0 +1,88 @@
+"""A process that sends one text for each reference, and may be killed at any moment.
+
+python sender.py all  BASE_URL JOURNAL_URL SEED COUNT    every reference, in an order of its own
+python sender.py walk BASE_URL JOURNAL_URL               killed at its first step, its second, …
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import signal
+import sys
+from collections.abc import Iterator
+from typing import Any, Final
+
+import attrs
+
+import qasid
+import qasid.journal.store
+from qasid.drivers.http_sync import RequestsTransport
+from qasid.drivers.sync import SyncDriver
+
+#: A lease of 3 · 2 · (0.5 + 1 + 0.2) s = 10.2 s.
+OPTIONS: Final = {"connect_timeout": 0.5, "timeout": 1.0, "max_wait": 0.2, "delay": 0}
+
+
+def message(number: int) -> qasid.TextMessage:
+    """The text of one reference. Each has a recipient of its own, by which it is known again."""
+    return qasid.TextMessage(
+        to=f"+98912111{number:04d}", text=f"order {number}", reference=f"order-{number}"
+    )
+
+
+def account(base_url: str, journal_url: str, **more: Any) -> qasid.Account:
+    """An account at the sandbox there, with a strict journal."""
+    kept = {"journal": "strict", "journal_url": journal_url}
+    return qasid.connect("sandbox", base_url=base_url, **kept, **OPTIONS, **more)
+
+
+def send_all(base_url: str, journal_url: str, seed: str, count: str) -> None:
+    """Send them all; what nobody knows the end of is left to people."""
+    numbers = [*range(2000, 2000 + int(count))]
+    random.Random(seed).shuffle(numbers)
+    with account(base_url, journal_url) as opened:
+        for number in numbers:
+            _sent(opened, message(number))
+
+
+def _sent(opened: qasid.Account, text: qasid.TextMessage) -> None:
+    """Send it, and again while it is known that it was not sent."""
+    while True:
+        try:
+            opened.send(text)
+        except qasid.ProviderError as error:
+            if error.outcome is qasid.Outcome.NOT_PERFORMED:
+                continue
+        return
+
+
+@attrs.frozen(eq=False)
+class Mortal(SyncDriver):
+    """A driver that kills its process instead of performing the first effect after `steps`."""
+
+    steps: Iterator[int] = attrs.field(kw_only=True)
+
+    def _perform(self, effect: Any) -> Any:
+        if next(self.steps, None) is None:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return SyncDriver._perform(self, effect)
+
+
+def walk(base_url: str, journal_url: str) -> None:
+    """One process for each step at which it can be killed; prints a line for each."""
+    for step in itertools.count():
+        child = os.fork()
+        if not child:
+            driver = Mortal(RequestsTransport(base_url), steps=iter(range(step)))
+            account(base_url, journal_url, driver=driver).send(message(2000 + step))
+            os._exit(0)
+        code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        sys.stdout.write(f"{code}\n")
+        if code == 0:
+            return
+
+
+if __name__ == "__main__":
+    {"all": send_all, "walk": walk}[sys.argv[1]](*sys.argv[2:])
