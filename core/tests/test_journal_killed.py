@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
 import random
-import secrets
 import signal
 import subprocess
 import sys
@@ -21,7 +19,6 @@ from pathlib import Path
 from typing import Final
 
 import pytest
-import sqlalchemy as sa
 
 from qasid.drivers.http_sync import RequestsTransport
 from qasid.drivers.sync import SyncDriver
@@ -34,6 +31,7 @@ from qasid.serving import serve
 from qasid_sandbox.emulator import SandboxEmulator
 
 from . import sender
+from .databases import KINDS, database
 
 _log = logging.getLogger(__name__)
 
@@ -41,31 +39,12 @@ COUNT: Final = 200
 PROCESSES: Final = 4
 LATER: Final = datetime(2100, 1, 1, tzinfo=UTC)  # all leases are over
 SENDER: Final = [sys.executable, sender.__file__]
-SERVER: Final = os.environ.get("QASID_TEST_POSTGRES", "postgresql://postgres@127.0.0.1:5432/test")
 
 
-@contextlib.contextmanager
-def postgres() -> Iterator[str]:
-    """The address of a new database, which is dropped afterwards."""
-    server = sa.make_url(SERVER).set(drivername="postgresql+psycopg")
-    engine = sa.create_engine(server, isolation_level="AUTOCOMMIT")
-    name = f"qasid_{secrets.token_hex(4)}"
-    with engine.connect() as run:
-        run.exec_driver_sql(f"CREATE DATABASE {name}")
-        try:
-            yield server.set(database=name).render_as_string(hide_password=False)
-        finally:
-            run.exec_driver_sql(f"DROP DATABASE {name} WITH (FORCE)")
-    engine.dispose()
-
-
-@pytest.fixture(
-    params=["sqlite", pytest.param("postgres", marks=pytest.mark.services)],
-)
+@pytest.fixture(params=KINDS)
 def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """Where the journal is."""
-    place = contextlib.nullcontext(f"sqlite:///{tmp_path}/journal.sqlite3")
-    with place if request.param == "sqlite" else postgres() as address:
+    with database(request.param, tmp_path) as address:
         yield address
 
 

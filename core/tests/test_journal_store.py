@@ -27,6 +27,9 @@ from qasid.journal.records import Ending, Intent, Operation, State, digest, inte
 from qasid.journal.store import Journal
 from qasid.values import NumberOrder, TextMessage
 
+from . import databases
+from .databases import KINDS
+
 Opener: TypeAlias = Callable[..., Journal]
 
 NOW: Final = datetime(2026, 1, 1, tzinfo=UTC)
@@ -53,9 +56,22 @@ def opener() -> Iterator[Opener]:
         yield _open
 
 
+@pytest.fixture(params=KINDS)
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Where a journal is, of either kind."""
+    with databases.database(request.param, tmp_path) as address:
+        yield address
+
+
 @pytest.fixture
-def book(opener: Opener, path: Path) -> Journal:
-    """A journal."""
+def book(opener: Opener, url: str) -> Journal:
+    """A journal of either kind."""
+    return opener(url)
+
+
+@pytest.fixture
+def file(opener: Opener, path: Path) -> Journal:
+    """A journal in a file."""
     return opener(path)
 
 
@@ -87,11 +103,11 @@ def ids(book: Journal, now: datetime = NOW, **filters: Any) -> list[str]:
 
 
 def test_an_operation_is_read_back_as_it_was_written(
-    book: Journal, opener: Opener, path: Path
+    book: Journal, opener: Opener, url: str
 ) -> None:
     """By another journal on the same file, with moments in UTC."""
     (claim,) = begun(book, intended("order-42", text="hello"))
-    found = opener(path).find(claim)
+    found = opener(url).find(claim)
     assert found is not None
     assert ("send", "order-42", TO, 5) == (
         found.hook,
@@ -105,7 +121,7 @@ def test_an_operation_is_read_back_as_it_was_written(
         found.lease,
     )
     assert State.PENDING is found.state
-    assert opener(path).find("no such id") is None
+    assert opener(url).find("no such id") is None
 
 
 def test_a_pending_operation_is_unknown_when_its_lease_is_over(book: Journal) -> None:
@@ -223,13 +239,13 @@ def test_a_subject_that_cannot_be_printed_is_written_so_that_it_can(book: Journa
 # Two at once.
 
 
-def test_of_many_that_begin_one_reference_at_once_one_gets_it(opener: Opener, path: Path) -> None:
+def test_of_many_that_begin_one_reference_at_once_one_gets_it(opener: Opener, url: str) -> None:
     """The others are told that it is pending."""
     gate = threading.Barrier(8)
     found: list[Any] = []
 
     def begin() -> None:
-        book = opener(path)
+        book = opener(url)
         gate.wait()
         found.extend(book.begin([intended("r"), intended("q")], NOW))
 
@@ -242,10 +258,10 @@ def test_of_many_that_begin_one_reference_at_once_one_gets_it(opener: Opener, pa
 
 
 def test_a_process_that_opens_it_while_another_brings_it_up_to_date_waits(
-    opener: Opener, path: Path
+    opener: Opener, url: str
 ) -> None:
     """The second finds the schema there."""
-    first, second = opener(path), opener(path)
+    first, second = opener(url), opener(url)
     began = threading.Event()
 
     def upgrade(run: sa.Connection) -> None:
@@ -267,10 +283,12 @@ def test_a_process_that_opens_it_while_another_brings_it_up_to_date_waits(
 # The schema.
 
 
-def test_the_migrations_make_the_tables_that_are_used(book: Journal, path: Path) -> None:
+def test_the_migrations_make_the_tables_that_are_used(book: Journal, url: str) -> None:
     """And the versions known are those of the migrations."""
     assert [] == ids(book)
-    engine = sa.create_engine(f"sqlite:///{path}")
+    engine = sa.create_engine(
+        sa.make_url(url).set(drivername=database._DRIVERS[url.partition(":")[0]])
+    )
     with engine.connect() as run:
         assert [] == compare_metadata(MigrationContext.configure(run), schema.metadata)
     engine.dispose()
@@ -279,10 +297,10 @@ def test_the_migrations_make_the_tables_that_are_used(book: Journal, path: Path)
     assert list(schema.REVISIONS) == [script.revision for script in scripts][::-1]
 
 
-def test_a_journal_of_a_newer_version_is_refused(book: Journal, opener: Opener, path: Path) -> None:
+def test_a_journal_of_a_newer_version_is_refused(file: Journal, opener: Opener, path: Path) -> None:
     """The error names the version and the remedy; the file stays as it is."""
-    ended(book, State.PERFORMED)
-    book.close()
+    ended(file, State.PERFORMED)
+    file.close()
     with contextlib.closing(sqlite3.connect(path)) as run, run:
         run.execute("UPDATE alembic_version SET version_num = 'v99'")
     with pytest.raises(JournalUnavailable, match=r"version v99.*pip install --upgrade qasid"):
@@ -300,11 +318,11 @@ def test_a_journal_whose_making_was_cut_off_is_made_again(opener: Opener, path: 
 # The file.
 
 
-def test_the_journal_is_this_users_alone(book: Journal, path: Path) -> None:
+def test_the_journal_is_this_users_alone(file: Journal, path: Path) -> None:
     """File and folder, and what SQLite puts beside the file."""
-    begun(book, intended())
+    begun(file, intended())
     assert 0o700 == stat.S_IMODE(path.parent.stat().st_mode)
-    assert {0o600} == {stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
+    assert {0o600} == {stat.S_IMODE(one.stat().st_mode) for one in path.parent.iterdir()}
     assert path.with_name("journal.sqlite3-wal") in {*path.parent.iterdir()}
 
 
@@ -353,17 +371,17 @@ def test_a_file_that_is_no_database_is_left_alone(opener: Opener, tmp_path: Path
     assert (tmp_path / "j").read_bytes().startswith(b"no database")
 
 
-def test_a_read_only_journal_cannot_be_used(book: Journal, opener: Opener, path: Path) -> None:
+def test_a_read_only_journal_cannot_be_used(file: Journal, opener: Opener, path: Path) -> None:
     """It says so before anything is tried."""
-    begun(book, intended())
+    begun(file, intended())
     assert "readonly" in unavailable(opener(f"sqlite:///file:{path}?mode=ro&uri=true"))
 
 
 def test_a_locked_journal_is_waited_for_and_then_given_up(
-    opener: Opener, path: Path, book: Journal, monkeypatch: pytest.MonkeyPatch
+    opener: Opener, path: Path, file: Journal, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As long as the busy time-out says."""
-    begun(book, intended())
+    begun(file, intended())
     monkeypatch.setitem(database._CONNECT["sqlite"], "timeout", 0.05)
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -387,6 +405,64 @@ def test_a_full_disk_is_said_and_what_was_written_stays(opener: Opener, path: Pa
     sa.event.remove(engine, "connect", quota)
     engine.dispose()
     begun(book, *many)
+
+
+# PostgreSQL.
+
+
+@pytest.fixture
+def served(opener: Opener, tmp_path: Path) -> Iterator[Journal]:
+    """A journal at the server."""
+    with databases.database("postgres", tmp_path) as address:
+        yield opener(address)
+
+
+def cut(book: Journal) -> None:
+    """Close all its connections at the server, as a restart does."""
+    end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = :name"
+    databases.command(end, name=book._database._engine.url.database)
+
+
+@pytest.mark.services
+def test_a_restart_of_the_server_between_two_writes_is_not_noticed(served: Journal) -> None:
+    """Between the intent and the outcome too."""
+    (claim,) = begun(served, intended("r"))
+    cut(served)
+    assert 1 == served.settle([Ending(claim=claim, state=State.PERFORMED)], NOW)
+    cut(served)
+    assert [State.PERFORMED] == [one.state for one in served.operations(NOW)]
+
+
+@pytest.mark.services
+def test_a_restart_within_a_transaction_writes_it_once(served: Journal) -> None:
+    """It is done again, whole."""
+    one = intended("r")
+    cuts = [1]
+
+    def act(run: sa.Connection, key: bytes) -> Any:
+        found = store._begin(run, key, [one], NOW)
+        if cuts:
+            cuts.pop()
+            cut(served)
+        run.exec_driver_sql("SELECT 1")
+        return found
+
+    assert [None] == served._transact(act)
+    assert [one.claim] == ids(served)
+
+
+@pytest.mark.services
+def test_a_table_that_somebody_locked_is_waited_for_and_then_given_up(
+    served: Journal, opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as the lock time-out says."""
+    begun(served, intended())
+    monkeypatch.setitem(database._SETTINGS, ("postgresql", False), "SET lock_timeout = '50ms'")
+    other = served._database._engine
+    with other.connect() as run:
+        run.exec_driver_sql("LOCK TABLE operation")
+        address = other.url.render_as_string(hide_password=False)
+        assert "lock timeout" in unavailable(opener(address))
 
 
 # Addresses.
