@@ -184,7 +184,7 @@ def test_a_rental_that_a_person_calls_performed_has_no_number_to_give(qasid: Com
 
 
 def test_a_provider_settles_what_it_knows(qasid: Command, tmp_path: Path) -> None:
-    """Such as a number that is in the book of rentals, which no other order is known to have got."""
+    """Such as a number in the book of rentals that no other order is known to have got."""
     ids = [begun(NumberOrder(services="acme", country="SA"), lease=2 * DAY, state=State.UNKNOWN)]
     ids.append(begun(plain(), state=State.UNKNOWN, result=recorded(_sent(qasid))))
     _rented(tmp_path, qasid)
