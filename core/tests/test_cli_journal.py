@@ -266,3 +266,55 @@ def test_a_journal_that_cannot_be_read_has_an_exit_code(
     ended = qasid("journal", "list")
     assert EXIT_CODES[errors.JournalUnavailable] == ended.code
     assert "error: JournalUnavailable: the journal" in ended.err
+
+
+# A reference on the command line.
+
+
+@pytest.fixture
+def strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sandbox's account keeps a journal."""
+    monkeypatch.setenv("QASID_SANDBOX_JOURNAL", "strict")
+
+
+@pytest.mark.usefixtures("strict")
+def test_the_same_reference_gives_the_same_receipt(qasid: Command) -> None:
+    """Of a text; and of a code, which is not told a second time."""
+    sent = [qasid("send", TO, "x", "--reference", "order-42").out for _ in range(2)]
+    assert sent[0] == sent[1]
+    assert sent[0].startswith("msg.")
+    told = [qasid("otp", "send", TO, "--reference", "login-7").out for _ in range(2)]
+    assert (7, "") == (len(told[0]), told[1])
+    found = qasid("journal", "list", "--json").data
+    assert ["order-42", "login-7"] == [one["reference"] for one in found]
+
+
+@pytest.mark.usefixtures("strict")
+def test_a_list_goes_on_where_it_ended(qasid: Command, tmp_path: Path) -> None:
+    """Each recipient has a reference of its own, however the number is written."""
+    (tmp_path / "first").write_text("+989121112244\n")
+    (tmp_path / "all").write_text(f"0912 111 2244\n{TO}\n")
+    for name in ("first", "all", "all"):
+        to = str(tmp_path / name)
+        assert 0 == qasid("send", "--to-file", to, "--text", "x", "--reference", "shop").code
+    found = qasid("journal", "list", "--json").data
+    assert ["shop +989121112244", f"shop {TO}"] == [one["reference"] for one in found]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--reference", ""], "reference must be a text of 1 to 200 printable characters"),
+        (["--reference", "r", "--allow-duplicates"], "exclude each other"),
+        (["--reference", "r"], "this account keeps no journal"),
+    ],
+    ids=["empty", "duplicates", "no journal"],
+)
+def test_a_reference_that_cannot_be_kept_is_refused(
+    qasid: Command, arguments: list[str], words: str
+) -> None:
+    """Nothing is sent."""
+    ended = qasid("send", TO, "x", *arguments)
+    assert 0 != ended.code
+    assert words in ended.err
+    assert "" == ended.out

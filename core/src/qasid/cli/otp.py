@@ -8,7 +8,13 @@ import click
 
 from qasid.cli.exits import NO
 from qasid.cli.output import require_stdout, say, show
-from qasid.cli.session import account_option, json_option, open_account, timeout_option
+from qasid.cli.session import (
+    account_option,
+    json_option,
+    open_account,
+    reference_option,
+    timeout_option,
+)
 
 
 @click.group("otp")
@@ -28,6 +34,7 @@ def command() -> None:
     metavar="SECONDS",
 )
 @click.option("--channel", help="sms, voice or ussd, where the provider lets you choose.")
+@reference_option
 @account_option
 @timeout_option
 @json_option
@@ -37,6 +44,7 @@ def send(
     length: int,
     lifetime: float,
     channel: str | None,
+    reference: str | None,
     account: str | None,
     timeout: float | None,
     as_json: bool,
@@ -45,7 +53,12 @@ def send(
     require_stdout()
     with open_account(account, timeout=timeout) as opened:
         ticket = opened.otp(
-            to, code=code, length=length, lifetime=timedelta(seconds=lifetime), channel=channel
+            to,
+            code=code,
+            length=length,
+            lifetime=timedelta(seconds=lifetime),
+            channel=channel,
+            reference=reference,
         )
     end = "" if ticket.expires_at is None else f", good until {ticket.expires_at:%H:%M:%S} UTC"
     say(f"A code is on its way to {ticket.to}{end}.")

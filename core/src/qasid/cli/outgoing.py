@@ -42,6 +42,7 @@ class Wanted:
     csv_file: str | None
     at: datetime | None
     sender: str | None
+    reference: str | None
     max_segments: int
     allow_duplicates: bool
 
@@ -52,6 +53,8 @@ class Wanted:
             raise click.UsageError("--value goes with --template")
         if [self._text, self.to_file, self.csv_file].count(lists.STDIN) > 1:
             raise click.UsageError("only one thing can be read from stdin")
+        if self.reference is not None and self.allow_duplicates:
+            raise click.UsageError("--reference and --allow-duplicates exclude each other")
 
     def _refuse_several_contents(self) -> None:
         contents = (self.text, self.template, self.csv_file)
@@ -87,7 +90,7 @@ class Wanted:
     def items(self, now: datetime) -> list[Item]:
         """All that is to be sent. Raises `click.UsageError`, `InvalidRequest` if `at` is over."""
         found = itertools.islice(self._found(), MOST + 1)
-        items = [_checked(place, self._message(to, content), now) for place, to, content in found]
+        items = [self._item(place, to, content, now) for place, to, content in found]
         if not items:
             raise click.UsageError("there is no recipient; nothing was sent")
         if len(items) > MOST:
@@ -134,9 +137,16 @@ class Wanted:
                 " nothing was sent"
             )
 
-    def _message(self, to: str, content: lists.Content) -> Message:
+    def _item(self, place: str, to: str, content: lists.Content, now: datetime) -> Item:
         kind = qasid.TextMessage if "text" in content else qasid.TemplateMessage
-        return kind(to=to, sender=self.sender, send_at=self.at, **content)
+        message = kind(to=to, sender=self.sender, send_at=self.at, **content)
+        item = _checked(place, message, now)
+        named = attrs.evolve(item.message, reference=self._reference(item.message.to))
+        return attrs.evolve(item, message=named)
+
+    def _reference(self, to: str) -> str | None:
+        """Of a list each message has its own, by which the same command goes on where it ended."""
+        return self.reference if self.reference is None or self.alone else f"{self.reference} {to}"
 
 
 def _checked(place: str, message: Message, now: datetime) -> Item:

@@ -19,7 +19,14 @@ from qasid.cli.moments import moment
 from qasid.cli.outgoing import Item, Wanted
 from qasid.cli.output import plain, require_stdout, say, show, show_lines
 from qasid.cli.progress import bar
-from qasid.cli.session import account_option, json_option, money, open_account, timeout_option
+from qasid.cli.session import (
+    account_option,
+    json_option,
+    money,
+    open_account,
+    reference_option,
+    timeout_option,
+)
 from qasid.cli.signals import Signals
 
 
@@ -64,6 +71,7 @@ def _pairs(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -
     help="Send then, such as '2026-12-01 14:30 Asia/Tehran' or 2026-12-01T14:30+03:30.",
 )
 @click.option("--sender", metavar="NUMBER", help="The sender, where the provider lets you choose.")
+@reference_option
 @click.option(
     "--max-segments",
     type=click.IntRange(min=1),

@@ -26,6 +26,7 @@ __all__ = [
     "open_account",
     "open_inbox",
     "open_rentals",
+    "reference_option",
     "rented",
     "timeout_option",
 ]
@@ -62,6 +63,16 @@ def account_argument(command: F) -> F:
 def json_option(command: F) -> F:
     """``--json``."""
     return click.option("--json", "as_json", is_flag=True, help="Print one line of JSON.")(command)
+
+
+def reference_option(command: F) -> F:
+    """``--reference NAME``."""
+    return click.option(
+        "--reference",
+        metavar="NAME",
+        help="Your name for it: with a journal it is done once, however often you ask. In a list"
+        " the recipient is put behind it.",
+    )(command)
 
 
 def timeout_option(command: F) -> F:
