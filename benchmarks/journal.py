@@ -18,6 +18,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import qasid
 from qasid.serving import serve
@@ -41,7 +42,7 @@ def measured(base_url: str, journal_url: str, count: int) -> dict[str, float]:
     found: dict[str, list[float]] = {mode: [] for mode in MODES}
     for _ in range(max(1, count // TURN)):
         for mode in MODES:
-            kept = {"journal": mode, "journal_url": journal_url}
+            kept: dict[str, Any] = {"journal": mode, "journal_url": journal_url}
             with qasid.connect("sandbox", base_url=base_url, **kept) as account:
                 _, *times = seconds(account, 1 + TURN)  # the first opens connection and journal
             found[mode] += times

@@ -22,7 +22,12 @@ from qasid.drivers.http_sync import RequestsTransport
 from qasid.drivers.sync import SyncDriver
 
 #: A lease of 3 · 2 · (0.5 + 1 + 0.2) s = 10.2 s.
-OPTIONS: Final = {"connect_timeout": 0.5, "timeout": 1.0, "max_wait": 0.2, "delay": 0}
+OPTIONS: Final[dict[str, Any]] = {
+    "connect_timeout": 0.5,
+    "timeout": 1.0,
+    "max_wait": 0.2,
+    "delay": 0,
+}
 
 
 def message(number: int) -> qasid.TextMessage:
@@ -34,7 +39,7 @@ def message(number: int) -> qasid.TextMessage:
 
 def account(base_url: str, journal_url: str, **more: Any) -> qasid.Account:
     """An account at the sandbox there, with a strict journal."""
-    kept = {"journal": "strict", "journal_url": journal_url}
+    kept: dict[str, Any] = {"journal": "strict", "journal_url": journal_url}
     return qasid.connect("sandbox", base_url=base_url, **kept, **OPTIONS, **more)
 
 
@@ -85,4 +90,4 @@ def walk(base_url: str, journal_url: str) -> None:
 
 
 if __name__ == "__main__":
-    {"all": send_all, "walk": walk}[sys.argv[1]](*sys.argv[2:])
+    send_all(*sys.argv[2:]) if sys.argv[1] == "all" else walk(*sys.argv[2:])

@@ -250,12 +250,13 @@ def test_without_a_journal_a_reference_is_refused(face: Open) -> None:
     """It is never silently ignored, in any act; a bulk is refused whole."""
     server = Server()
     with face(server, journal="off") as account:
-        for act in (
+        acts: list[Callable[[], Any]] = [
             lambda: account.send(text()),
             lambda: account.send_many([text(None), text()]),
             lambda: account.otp(TO, reference="r"),
             lambda: account.acquire_number("acme", "SA", reference="r"),
-        ):
+        ]
+        for act in acts:
             with pytest.raises(SettingsError, match=r'reference.*set journal = "on" or "strict"'):
                 act()
     assert [] == server.requests
@@ -523,7 +524,7 @@ def started(url: str, request: TextMessage) -> tuple[Any, Flow[Receipt]]:
 def advanced(flow: Flow[Any], kind: type, *, perform: bool = False) -> Any:
     """Run it in virtual time up to its first effect of that kind, which is performed or not."""
     clock = VirtualClock()
-    effect = next(flow)
+    effect: Any = next(flow)
     while not isinstance(effect, kind):
         effect = flow.send(clock.now() if type(effect).__name__ == "Now" else clock.tick())
     if perform:
@@ -534,9 +535,8 @@ def advanced(flow: Flow[Any], kind: type, *, perform: bool = False) -> Any:
 def test_a_flow_that_is_dropped_leaves_its_intent_pending(url: str, book: Journal) -> None:
     """It may ask for nothing more; when its lease is over, its end is unknown."""
     made, flow = started(url, text())
-    effect = advanced(flow, Call)
-    claimed = effect.function()
-    effect = flow.send(claimed)
+    effect: Any = advanced(flow, Call)
+    effect = flow.send(effect.function())
     while not isinstance(effect, Request):
         effect = flow.send(0.0)
     flow.close()
@@ -587,7 +587,11 @@ def test_strict_tries_nothing_that_it_cannot_record(face: Open, broken: dict[str
     """The error names the journal and the remedy; nothing is sent."""
     server = Server()
     with face(server, **broken) as account:
-        for act in (lambda: account.send(text(None)), lambda: account.otp(TO)):
+        acts: list[Callable[[], Any]] = [
+            lambda: account.send(text(None)),
+            lambda: account.otp(TO),
+        ]
+        for act in acts:
             with pytest.raises(JournalUnavailable, match=r"folder cannot be used .*journal_url"):
                 act()
     assert [] == server.requests
@@ -632,7 +636,25 @@ class Forgetful:
     def settle(self, *args: Any) -> int:
         if self.failures:
             raise self.failures.pop()
-        return self.book.settle(*args)  # type: ignore[no-any-return]
+        return self.book.settle(*args)
+
+
+def test_an_end_of_which_nobody_waits_any_more_is_said(
+    url: str, book: Journal, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A person called it refused, and it was pruned: what the provider says is in the log alone."""
+
+    def late(request: Request) -> Any:
+        (one,) = book.operations(LATER)
+        assert book.resolve(attrs.evolve(one, state=State.REFUSED), by="person", now=LATER)
+        assert 1 == book.prune(None, LATER + timedelta(days=1))
+        return server.answer(request)
+
+    server = Server(faults=[late])
+    with FACES[0](server, journal="strict", journal_url=url) as account:
+        account.send(text())
+    assert "work: send ended when the journal had given it up" in caplog.messages
+    assert [] == read(book)
 
 
 @pytest.mark.parametrize(("failures", "state"), [(4, State.PERFORMED), (9, State.UNKNOWN)])

@@ -22,14 +22,17 @@ HOMES: Final = (
 HEAVY: Final = frozenset(
     {
         "aiohttp",
+        "alembic",
         "attr",
         "attrs",
         "click",
         "jwt",
         "phonenumbers",
         "pluggy",
+        "psycopg",
         "requests",
         "rich",
+        "sqlalchemy",
         "stevedore",
         "urllib3",
     }
@@ -94,7 +97,16 @@ def test_a_star_import_gives_the_public_names() -> None:
     assert set(NAMES) == space.keys() - {"__builtins__"}
 
 
-@pytest.mark.parametrize("module", ["settings", "rentals", "line", "operations", "finding"])
+def test_an_account_without_a_journal_needs_no_database() -> None:
+    """The libraries behind it are an extra, and slow to import."""
+    tops = {name.partition(".")[0] for name in _imported("import qasid; qasid.connect('sandbox')")}
+    assert "qasid_sandbox" in tops
+    assert set() == tops & {"alembic", "psycopg", "sqlalchemy"}
+
+
+@pytest.mark.parametrize(
+    "module", ["settings", "rentals", "line", "operations", "finding", "journal"]
+)
 def test_any_module_may_be_imported_first(module: str) -> None:
     """The package gives names on demand, and is not in the way of its own modules."""
     assert f"qasid.{module}" in _imported(f"import qasid.{module}")

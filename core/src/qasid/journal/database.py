@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 import threading
+import weakref
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -38,8 +39,6 @@ _SETTINGS: Final = {
     ("postgresql", False): f"SET lock_timeout = '{_PATIENCE:.0f}s'",
     ("postgresql", True): f"SET lock_timeout = '{_PATIENCE:.0f}s'",
 }
-# A write lock from the start: one that is asked for after a read may be refused without a wait.
-_BEGIN: Final = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "SELECT 1"}
 # Held until the transaction ends: one process at a time brings the schema up to date.
 _SCHEMA_LOCK: Final = {"sqlite": "SELECT 1", "postgresql": "SELECT pg_advisory_xact_lock(71830442)"}
 
@@ -54,10 +53,11 @@ class Database:
         self._engine = _engine(account, _own() if url is None else _parsed(account, url), durable)
         self._lock = threading.Lock()
         self._ready = False
+        self._closing = weakref.finalize(self, self._engine.dispose)  # also when forgotten
 
     def close(self) -> None:
         """Give the connections back."""
-        self._engine.dispose()
+        self._closing()
 
     def transact(self, act: Callable[[sa.Connection], T]) -> T:
         """All of `act` or nothing; once more where the server had closed the connection.
@@ -124,7 +124,9 @@ def _engine(account: str, url: sa.URL, durable: bool) -> sa.Engine:
         problem, remedy = "its driver is not installed", 'run: pip install "qasid[postgres]"'
         raise SettingsError(problem, account=account, field="journal_url", remedy=remedy) from None
     sa.event.listen(engine, "connect", _tuned(_SETTINGS[kind, durable], wal=kind == "sqlite"))
-    sa.event.listen(engine, "begin", lambda run: run.exec_driver_sql(_BEGIN[kind]))
+    if kind == "sqlite":
+        # A write lock from the start: asked for after a read, it may be refused without a wait.
+        sa.event.listen(engine, "begin", lambda run: run.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
 
 

@@ -58,9 +58,11 @@ class Book(Protocol):
 
 
 def lease(options: Options) -> timedelta:
-    """The longest that an act may take: three tries, each with a token before it.
+    """As long as an act should take at the longest: three tries, each with a token before it.
 
-    3 · 2 · (120 + 10 + 30) s = 16 min with the options as they are by default.
+    3 · 2 · (120 + 10 + 30) s = 16 min with the options as they are by default. One that takes
+    longer, such as a provider's flow of many requests, is read as unknown while it is still at it;
+    its end is written down all the same.
     """
     longest = options.max_wait + options.connect_timeout + options.timeout
     return timedelta(seconds=3 * 2 * longest)
@@ -219,28 +221,35 @@ class _Run:
         except GeneratorExit:  # no more effects
             raise
         except BaseException as error:
-            yield from self._settle(dict.fromkeys(claims, error), attempts)
+            yield from self._end(dict.fromkeys(claims, error), attempts)
             if not isinstance(error, QasidError) or len(mine) == len(self.requests):
                 raise
             given = [error] * len(mine)
         else:
-            yield from self._settle(dict(zip(claims, given, strict=True)), attempts)
+            yield from self._end(dict(zip(claims, given, strict=True)), attempts)
         self.results.update(zip(mine, given, strict=True))
 
-    def _settle(self, given: Mapping[str | None, Any], attempts: list[Attempt]) -> Flow[None]:
-        """Write down how these tries ended; what cannot be written is said, and no more."""
-        endings = [_ending(claim, end, attempts) for claim, end in given.items() if claim]
+    def _end(self, given: Mapping[str | None, Any], attempts: list[Attempt]) -> Flow[None]:
+        """Write down how these tries ended; say where the journal has no such try any more."""
+        tries = {claim: end for claim, end in given.items() if claim is not None}
+        if tries and (yield from self._settle(tries, attempts)) < len(tries):
+            name = self.journaling.account
+            _log.warning("%s: %s ended when the journal had given it up", name, self.hook)
+
+    def _settle(self, tries: Mapping[str, Any], attempts: list[Attempt]) -> Flow[int]:
+        """Write it down; what cannot be written is said, and no more. Gives how many there were."""
+        endings = [_ending(claim, end, attempts) for claim, end in tries.items()]
         now = yield Now()
-        for pause in (*_PERSISTENCE, 0.0) if endings else ():
+        for pause in (*_PERSISTENCE, 0.0):
             try:
-                yield Call(functools.partial(self.book.settle, endings, now))
+                count: int = yield Call(functools.partial(self.book.settle, endings, now))
             except JournalUnavailable as error:
                 problem = error
             else:
-                return
+                return count
             yield Sleep(pause)
-        if endings:
-            _warn(self.journaling.account, self.hook, "ended, and how is not recorded", problem)
+        _warn(self.journaling.account, self.hook, "ended, and how is not recorded", problem)
+        return len(endings)
 
 
 def _ending(claim: str, end: Any, attempts: Sequence[Attempt]) -> Ending:
