@@ -17,5 +17,5 @@ def pytest_terminal_summary(
     terminalreporter: pytest.TerminalReporter, config: pytest.Config
 ) -> None:
     """Say what a run leaves out: it is not to be taken for done."""
-    if config.getoption("markexpr") == "not services":
+    if config.getoption("markexpr").strip() == "not services":
         terminalreporter.write_line("not run: the tests that need a server; nox -s services")

@@ -318,3 +318,16 @@ def test_a_reference_that_cannot_be_kept_is_refused(
     assert 0 != ended.code
     assert words in ended.err
     assert "" == ended.out
+
+
+def test_doctor_tells_whether_the_journal_can_be_used(
+    qasid: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """And nothing where the account keeps none."""
+    assert "journal" not in qasid("doctor", "--account", "sandbox").out
+    monkeypatch.setenv("QASID_SANDBOX_JOURNAL", "on")
+    assert "ok sandbox journal on" in lines(qasid("doctor", "--account", "sandbox").out)
+    monkeypatch.setenv("QASID_SANDBOX_JOURNAL_URL", f"sqlite:///{tmp_path}")
+    ended = qasid("doctor", "--account", "sandbox")
+    assert NO == ended.code
+    assert any(row.startswith("FAILED sandbox journal the journal") for row in lines(ended.out))

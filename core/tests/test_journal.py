@@ -358,7 +358,7 @@ def test_a_clock_that_was_set_changes_the_waiting_by_nothing_worse_than_less_of_
 
 
 def test_a_bulk_is_written_as_one_row_for_each_message(face: Open, book: Journal) -> None:
-    """In the order of the messages, and the receipts are theirs."""
+    """And the receipts are theirs."""
     server = Server()
     messages = [text(f"r{n}", to=f"+98912111{n:04d}") for n in range(2000, 2005)]
     with face(server) as account:
@@ -521,7 +521,7 @@ def started(url: str, request: TextMessage) -> tuple[Any, Flow[Receipt]]:
     return made, made.send(request)
 
 
-def advanced(flow: Flow[Any], kind: type, *, perform: bool = False) -> Any:
+def advanced(flow: Flow[Any], kind: Any, *, perform: bool = False) -> Any:
     """Run it in virtual time up to its first effect of that kind, which is performed or not."""
     clock = VirtualClock()
     effect: Any = next(flow)

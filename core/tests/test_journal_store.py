@@ -151,11 +151,17 @@ def test_a_long_journal_is_read_page_by_page(
 ) -> None:
     """Each once and in order, also where many began at the same moment; others may write."""
     monkeypatch.setattr(store, "_PAGE", 2)
-    claims = begun(book, *(intended() for _ in range(5)))
+    claims = [claim for _ in range(5) for claim in begun(book, intended())]
     found = book.operations(NOW)
     seen = [next(found).id, next(found).id]
     late = ended(book, State.PERFORMED, LATER)
     assert [*sorted(claims), late] == seen + [one.id for one in found]
+
+
+def test_what_began_together_is_listed_in_the_order_given(book: Journal) -> None:
+    """With references or without."""
+    claims = begun(book, *(intended(name) for name in ("b", None, "a", None)))
+    assert claims == ids(book)
 
 
 def test_what_came_to_a_known_end_is_pruned_and_nothing_else(book: Journal) -> None:
@@ -455,7 +461,7 @@ def test_a_table_that_somebody_locked_is_waited_for_and_then_given_up(
 ) -> None:
     """As long as the lock time-out says."""
     begun(served, intended())
-    monkeypatch.setitem(database._SETTINGS, ("postgresql", False), "SET lock_timeout = '50ms'")
+    monkeypatch.setitem(database._SETTINGS, ("postgresql", False), ["SET lock_timeout = '50ms'"])
     other = served._database._engine
     with other.connect() as run:
         run.exec_driver_sql("LOCK TABLE operation")

@@ -10,7 +10,7 @@ import attrs
 import click
 
 import qasid
-from qasid import finding, settings
+from qasid import finding, journal, settings
 from qasid.cli.exits import NO
 from qasid.cli.output import show, table
 from qasid.cli.session import (
@@ -70,12 +70,27 @@ def _account(name: str, timeout: float | None) -> Iterator[Finding]:
         return
     with opened:
         yield Finding(name, "settings", True, f"provider {opened.provider_name}")
+        yield from _journal(name)
         yield from _guessed(opened)
         login = _login(opened)
         if login is not None:
             yield login
         if login is None or login.ok:
             yield from _contact(opened)
+
+
+def _journal(name: str) -> Iterator[Finding]:
+    """Whether it can be used, where the account keeps one."""
+    options = settings.options(name)
+    if options.journal == "off":
+        return
+    try:
+        with contextlib.closing(journal.opened(name, options.journal_url)) as kept:
+            kept.find("")
+    except qasid.JournalUnavailable as error:
+        yield Finding(name, "journal", False, str(error))
+    else:
+        yield Finding(name, "journal", True, options.journal)
 
 
 def _guessed(account: qasid.Account) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -32,12 +32,14 @@ _CONNECT: Final[Mapping[str, dict[str, Any]]] = {
     "sqlite": {"timeout": _PATIENCE, "isolation_level": None},
     "postgresql": {"connect_timeout": int(_PATIENCE)},
 }
+_WAL: Final = "PRAGMA journal_mode = WAL"
+_LOCKS: Final = f"SET lock_timeout = '{_PATIENCE:.0f}s'"
 # Of SQLite's, NORMAL with a WAL loses nothing when a process ends, but may when the power fails.
 _SETTINGS: Final = {
-    ("sqlite", False): "PRAGMA synchronous = NORMAL",
-    ("sqlite", True): "PRAGMA synchronous = FULL",
-    ("postgresql", False): f"SET lock_timeout = '{_PATIENCE:.0f}s'",
-    ("postgresql", True): f"SET lock_timeout = '{_PATIENCE:.0f}s'",
+    ("sqlite", False): (_WAL, "PRAGMA synchronous = NORMAL"),
+    ("sqlite", True): (_WAL, "PRAGMA synchronous = FULL"),
+    ("postgresql", False): (_LOCKS,),
+    ("postgresql", True): (_LOCKS,),
 }
 # Held until the transaction ends: one process at a time brings the schema up to date.
 _SCHEMA_LOCK: Final = {"sqlite": "SELECT 1", "postgresql": "SELECT pg_advisory_xact_lock(71830442)"}
@@ -123,20 +125,20 @@ def _engine(account: str, url: sa.URL, durable: bool) -> sa.Engine:
     except (ImportError, sa.exc.ArgumentError):  # of which a driver nobody knows is one
         problem, remedy = "its driver is not installed", 'run: pip install "qasid[postgres]"'
         raise SettingsError(problem, account=account, field="journal_url", remedy=remedy) from None
-    sa.event.listen(engine, "connect", _tuned(_SETTINGS[kind, durable], wal=kind == "sqlite"))
+    sa.event.listen(engine, "connect", _tuned(_SETTINGS[kind, durable]))
     if kind == "sqlite":
         # A write lock from the start: asked for after a read, it may be refused without a wait.
         sa.event.listen(engine, "begin", lambda run: run.exec_driver_sql("BEGIN IMMEDIATE"))
     return engine
 
 
-def _tuned(setting: str, *, wal: bool) -> Callable[[Any, Any], None]:
+def _tuned(settings: Iterable[str]) -> Callable[[Any, Any], None]:
     def tune(connection: Any, record: Any) -> None:
-        if wal:
-            # Refused while another process turns it on, and that will do for this one as well.
+        for setting in settings:
+            # WAL is refused while another process turns it on, which will do for this one as well,
+            # and in a file that cannot be written, which the first write will tell.
             with contextlib.suppress(sqlite3.OperationalError):
-                connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute(setting)
+                connection.execute(setting)
         connection.commit()
 
     return tune

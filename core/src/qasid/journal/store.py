@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias, TypeVar
 
 import attrs
@@ -111,8 +111,9 @@ class Journal:
 def _begin(
     run: sa.Connection, key: bytes, intents: Sequence[Intent], now: datetime
 ) -> list[Standing | None]:
+    given = [_row(key, one, now, place) for place, one in enumerate(intents)]
     # By reference: two processes that want some of the same rows ask for them in the same order.
-    ordered = sorted((_row(key, one, now) for one in intents), key=lambda r: r["reference"] or "")
+    ordered = sorted(given, key=lambda row: row["reference"] or "")
     insert = _INSERT[run.dialect.name](schema.operation).on_conflict_do_nothing()
     run.execute(insert, ordered)
     rows = {row["claim"]: row for row in ordered}
@@ -149,7 +150,8 @@ def _standing(
     return Standing(operation=_operation(stands), same=same)
 
 
-def _row(key: bytes, intent: Intent, now: datetime) -> dict[str, Any]:
+def _row(key: bytes, intent: Intent, now: datetime, place: int) -> dict[str, Any]:
+    """The row of an intent; those of one transaction are listed in the order of their places."""
     hidden = intent.hide_recipient and intent.recipient is not None
     recipient = f"digest:{digest(key, 'recipient', str(intent.recipient))}"
     return {
@@ -165,7 +167,7 @@ def _row(key: bytes, intent: Intent, now: datetime) -> dict[str, Any]:
         "text_length": None if intent.text is None else len(intent.text),
         "text_digest": None if intent.text is None else digest(key, "text", intent.text),
         "state": State.PENDING.value,
-        "created_at": now,
+        "created_at": now + timedelta(microseconds=place),
         "updated_at": now,
         "lease_until": now + intent.lease,
         **dict.fromkeys(("result", "error", "code", "settled_by")),
