@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import sqlite3
 import threading
 import weakref
@@ -15,6 +14,7 @@ import sqlalchemy as sa
 
 from qasid.errors import JournalUnavailable, SettingsError
 from qasid.journal.schema import REVISIONS
+from qasid.settings import state_folder
 
 __all__ = ["Database"]
 
@@ -95,10 +95,7 @@ class Database:
 
 
 def _own() -> sa.URL:
-    import platformdirs
-
-    folder = os.environ.get("QASID_STATE_DIR") or platformdirs.user_state_dir("qasid")
-    return sa.URL.create(_DRIVERS["sqlite"], database=str(Path(folder, _FILE)))
+    return sa.URL.create(_DRIVERS["sqlite"], database=str(state_folder() / _FILE))
 
 
 def _parsed(account: str, text: str) -> sa.URL:
