@@ -32,6 +32,11 @@ _CONNECT: Final[Mapping[str, dict[str, Any]]] = {
     "sqlite": {"timeout": _PATIENCE, "isolation_level": None},
     "postgresql": {"connect_timeout": int(_PATIENCE)},
 }
+# One thread at a time writes to a file: they queue here, as SQLite's own waiting is not in turn.
+_POOL: Final[Mapping[str, dict[str, Any]]] = {
+    "sqlite": {"pool_size": 1, "max_overflow": 0},
+    "postgresql": {},
+}
 _WAL: Final = "PRAGMA journal_mode = WAL"
 _LOCKS: Final = f"SET lock_timeout = '{_PATIENCE:.0f}s'"
 # Of SQLite's, NORMAL with a WAL loses nothing when a process ends, but may when the power fails.
@@ -118,7 +123,9 @@ def _no_address(account: str, problem: str) -> SettingsError:
 def _engine(account: str, url: sa.URL, durable: bool) -> sa.Engine:
     kind = url.get_backend_name()
     try:
-        engine = sa.create_engine(url, connect_args=_CONNECT[kind], hide_parameters=True)
+        engine = sa.create_engine(
+            url, connect_args=_CONNECT[kind], hide_parameters=True, **_POOL[kind]
+        )
     except (ImportError, sa.exc.ArgumentError):  # of which a driver nobody knows is one
         problem, remedy = "its driver is not installed", 'run: pip install "qasid[postgres]"'
         raise SettingsError(problem, account=account, field="journal_url", remedy=remedy) from None
@@ -189,5 +196,5 @@ def _unavailable(url: sa.URL, error: Exception) -> JournalUnavailable:
 
 
 def _shown(url: sa.URL) -> str:
-    """A file's path, or an address without its password."""
-    return url.database or "" if url.get_backend_name() == "sqlite" else str(url)
+    """A file's path, or an address without its password, which may stand in the query too."""
+    return url.database or "" if url.get_backend_name() == "sqlite" else str(url.set(query={}))
