@@ -310,7 +310,7 @@ def test_while_another_is_at_it_the_call_waits_and_gets_its_result(
     ending = performed(claim, Receipt(to=TO, id="m1", cost=COST))
     clock.then = lambda: book.settle([ending], clock.now())
     with face(server) as account:
-        assert Receipt(to=TO, id="m1", cost=COST) == account.send(text())
+        assert Receipt(to=TO, id="m1", cost=COST, account="work") == account.send(text())
     assert [] == server.requests
     assert 0 < clock.seconds < 2
 
@@ -383,7 +383,8 @@ def test_one_reference_twice_in_a_bulk_is_sent_once(face: Open) -> None:
     server = Server()
     with face(server, Halves()) as account:
         found = account.send_many([text("a"), text("a"), text("a", text="x")])
-    assert found[0] == found[1] == Receipt(to=TO, id="m8", batch_id="b", cost=COST)
+    sent = Receipt(to=TO, id="m8", batch_id="b", cost=COST, account="work")
+    assert found[0] == found[1] == sent
     assert isinstance(found[2].error, ReferenceConflict)
     assert 1 == len(server.requests)
 

@@ -8,7 +8,6 @@
     ├── PluginError                    an installed provider is broken
     ├── UnsupportedOperation           this provider cannot do it; nothing was sent
     ├── BudgetExceeded                 a cap on renting said no, before the request
-    ├── JournalUnavailable             the journal cannot be used; nothing was sent
     ├── WaitTimeout (TimeoutError)     no message came in time
     └── ProviderError                  the provider refused, failed, or could not be understood
         ├── AuthenticationFailed
@@ -24,6 +23,7 @@
         │   ├── TemplateRejected
         │   ├── RecipientOptedOut
         │   └── ReferenceConflict      another request has that reference
+        ├── JournalUnavailable         the journal cannot be used: not performed
         ├── OtpRejected
         ├── ProviderUnavailable
         │   ├── ConnectFailed          never reached: not performed
@@ -128,13 +128,6 @@ class BudgetExceeded(QasidError):
         return functools.partial(type(self), str(self), cap=self.cap), ()
 
 
-class JournalUnavailable(QasidError):
-    """The journal cannot be read or written, and so what it had to record was not tried.
-
-    The message names the journal, without a password, and the remedy.
-    """
-
-
 class WaitTimeout(QasidError, TimeoutError):
     """No message that fits came in time. The number is as it was: still rented."""
 
@@ -216,6 +209,13 @@ class RecipientOptedOut(InvalidRequest):
 
 class ReferenceConflict(InvalidRequest):
     """Another request was made under this reference before; nothing was sent."""
+
+
+class JournalUnavailable(ProviderError):
+    """The journal cannot be read or written, and so what it had to record was not tried.
+
+    The message names the journal, without a password, and the remedy.
+    """
 
 
 class OtpRejected(ProviderError):

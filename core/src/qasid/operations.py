@@ -487,8 +487,6 @@ def _of_batch(error: QasidError) -> ProviderError:
     """What a receipt says of it; a broken plugin may have sent the batch before it broke."""
     if isinstance(error, ProviderError):
         return error
-    if isinstance(error, JournalUnavailable):
-        return ProviderError(str(error), outcome=Outcome.NOT_PERFORMED)
     return ProtocolError(str(error), outcome=Outcome.UNKNOWN)
 
 

@@ -106,9 +106,8 @@ def _receipt(data: Any, operation: Operation, asked: Any) -> Receipt:
 def _ticket(data: Any, operation: Operation, asked: Any) -> OtpTicket:
     end = data.get("expires_at")
     expires_at = end and datetime.fromisoformat(end)
-    return OtpTicket(
-        to=asked.to, id=data.get("id"), dial=data.get("dial"), expires_at=expires_at or None
-    )
+    known = {"id": data.get("id"), "dial": data.get("dial"), "account": operation.account}
+    return OtpTicket(to=asked.to, expires_at=expires_at or None, **known)
 
 
 def _acquired(data: Any, operation: Operation, asked: Any) -> Acquired:

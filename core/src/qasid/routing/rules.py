@@ -54,6 +54,8 @@ RULES: Final[Mapping[type[QasidError], Rule]] = {
     errors.InvalidRecipient: _RECIPIENT,
     errors.TemplateRejected: _CONTENT,
     errors.RecipientOptedOut: _RECIPIENT,
+    errors.ReferenceConflict: Rule(False, False, "yours to mend"),
+    errors.JournalUnavailable: Rule(False, False, "yours to mend: no account may do without it"),
     errors.OtpRejected: _CONTENT,
     errors.ProviderUnavailable: _PROVIDER,
     errors.ConnectFailed: _PROVIDER,
