@@ -158,9 +158,9 @@ OPTIONS: Final = {
     "max_spend": ("money", "what renting may cost in any 24 hours, such as `5.00 USD`"),
     "low_balance": ("money", "what balance is told to [listeners](events.md) as low"),
     "tokens": ("a word", "where a [login](login.md) is kept: `auto`, `file`, `keyring`, `none`"),
-    "journal": ("", "`off`, `on` or `strict`: see [the journal](journal.md)"),
-    "journal_url": ("", "where it is, as SQLAlchemy writes it; may hold a password, so is secret"),
-    "journal_recipients": ("", "`clear`, or `digest` where numbers must not be stored"),
+    "journal": ("a word", "`off`, `on` or `strict`: see [the journal](journal.md)"),
+    "journal_url": ("an address", "where it is; may hold a password, and so is a secret"),
+    "journal_recipients": ("a word", "`clear`, or `digest` where numbers must not be stored"),
     "journal_retention": ("days", "how long `qasid journal prune` keeps what has come to an end"),
 }
 

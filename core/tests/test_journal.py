@@ -28,7 +28,7 @@ from qasid.errors import (
 )
 from qasid.hookspecs import hookimpl
 from qasid.journal import opened
-from qasid.journal.records import Operation, State, intent
+from qasid.journal.records import Ending, Operation, State, intent
 from qasid.journal.store import Journal
 from qasid.policies.journal import lease
 from qasid.settings import Options
@@ -173,21 +173,26 @@ def test_an_unknown_outcome_is_raised_again_and_never_repeated(face: Open, book:
     assert [(State.UNKNOWN, "NoAnswer", "E-7")] == [(o.state, o.error, o.code) for o in read(book)]
 
 
-class Peculiar(ProviderError):
-    """An error of a plugin's own."""
+def test_an_error_that_is_not_of_the_tree_is_raised_again_as_its_root(
+    face: Open, book: Journal
+) -> None:
+    """A recorded name alone cannot bring back a plugin's own class."""
+    ending = Ending(claim=elsewhere(book, text()), state=State.UNKNOWN, error="Odd", code="7")
+    book.settle([ending], datetime.now(UTC))
+    with (
+        face(Server()) as account,
+        pytest.raises(ProviderError, match="see: qasid journal list") as caught,
+    ):
+        account.send(text())
+    assert (ProviderError, "7") == (type(caught.value), caught.value.code)
 
-    default_outcome: ClassVar[Outcome | None] = Outcome.UNKNOWN
 
-
-def test_an_error_that_is_not_of_the_tree_is_raised_again_as_its_root(face: Open) -> None:
-    """A recorded name alone cannot bring back a plugin's class."""
-    server = Server(faults=[Peculiar("odd", code="e\n1")])
-    with face(server) as account:
-        with pytest.raises(Peculiar):
-            account.send(text())
-        with pytest.raises(ProviderError, match="see: qasid journal list") as caught:
-            account.send(text())
-    assert (ProviderError, r"'e\n1'") == (type(caught.value), caught.value.code)
+def test_a_code_that_cannot_be_printed_is_kept_so_that_it_can(face: Open, book: Journal) -> None:
+    """A provider's word is not let loose on a terminal."""
+    server = Server(faults=[NoAnswer("cut", code="e\x1b1")])
+    with face(server) as account, pytest.raises(NoAnswer):
+        account.send(text())
+    assert [r"'e\x1b1'"] == [o.code for o in read(book)]
 
 
 def test_a_ticket_is_given_again_without_its_code(face: Open) -> None:
