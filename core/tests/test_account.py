@@ -32,8 +32,8 @@ from qasid.errors import (
     SettingsError,
 )
 from qasid.hookspecs import HOOKS, hookimpl
-from qasid.rentals import Rentals
-from qasid.values import Limit, Money
+from qasid.rentals import Rentals, user_rentals
+from qasid.values import Limit, Money, UnusedCap
 
 from .acme import FACES, KEY, Acme, Server, info, operations, reply
 from .test_line import Doubling
@@ -79,6 +79,35 @@ def acme(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def plugged(server: Server) -> dict[str, Any]:
     return {"driver": virtual_driver(server.handle, server.clock)}
+
+
+@pytest.mark.usefixtures("acme")
+@pytest.mark.parametrize(
+    ("cap", "settings", "shared"),
+    [
+        (UnusedCap(numbers=9, zone="UTC"), {}, True),
+        (UnusedCap(numbers=9, zone="UTC"), {"base_url": "http://127.0.0.1:1"}, False),
+        (UnusedCap(numbers=9, zone="UTC"), {"base_url": "emulator://acme"}, False),
+        (UnusedCap(numbers=9, zone="UTC"), plugged(Server()), False),
+        (UnusedCap(numbers=9, zone="UTC"), {"rentals": Rentals()}, False),
+        (None, {}, False),
+    ],
+    ids=["capped", "this machine", "emulator", "driver", "book given", "no cap"],
+)
+def test_what_a_provider_counts_by_the_day_is_counted_over_all_processes(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    cap: UnusedCap | None,
+    settings: dict[str, Any],
+    shared: bool,
+) -> None:
+    """In the book that the command keeps too; nothing but the real provider gets into it."""
+    monkeypatch.setenv("QASID_STATE_DIR", str(tmp_path / "state"))
+    monkeypatch.setattr(Acme, "info", attrs.evolve(Acme.info, unused_cap=cap))
+    connect("acme", **settings).close()
+    assert shared is (tmp_path / "state" / "rentals.sqlite3").exists()
+    with contextlib.closing(user_rentals()) as rentals:
+        assert [] == rentals.current(now=LONG_AGO)
 
 
 @pytest.mark.usefixtures("acme")

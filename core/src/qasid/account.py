@@ -61,11 +61,11 @@ def connect(
 
     `settings` are the provider's fields and the `Options`; what is not given comes from the
     environment and from ``qasid.toml``. `rentals` is the book that the renting budget is kept by,
-    in memory unless given. `wrappers` are pluggy plugins put around this account's hooks, and
-    `listeners` are told what becomes of its acts: see `qasid.events`. `driver` takes the place of
-    the network, in tests; then tokens are kept in `token_store` alone, which else takes the place
-    of the one that the option `tokens` says. Where no account has the name, it may be that of a
-    route.
+    in memory unless given, or that of the user where the provider has an `unused_cap`. `wrappers`
+    are pluggy plugins put around this account's hooks, and `listeners` are told what becomes of its
+    acts: see `qasid.events`. `driver` takes the place of the network, in tests; then tokens are
+    kept in `token_store` alone, which else takes the place of the one that the option `tokens`
+    says. Where no account has the name, it may be that of a route.
 
     Nothing is sent. Raises `SettingsError`, `ProviderNotFound`, `PluginError`.
     """
@@ -76,9 +76,9 @@ def connect(
 
         return connect_route(name, listeners=listeners, **opening, **settings)
     resolved = resolve(name, settings)
-    kept = _vault(resolved, driver, token_store)
+    kept, shared = _vault(resolved, driver, token_store), _counted_for_all(resolved, driver)
     driver = driver or _driver(resolved)
-    return Account(Operations(resolved, rentals, wrappers, listeners, kept), driver)
+    return Account(Operations(resolved, rentals, wrappers, listeners, kept, shared), driver)
 
 
 def connect_async(
@@ -102,9 +102,9 @@ def connect_async(
 
         return connect_route_async(name, listeners=listeners, **opening, **settings)
     resolved = resolve(name, settings)
-    kept = _vault(resolved, driver, token_store)
+    kept, shared = _vault(resolved, driver, token_store), _counted_for_all(resolved, driver)
     driver = driver or _async_driver(resolved)
-    return AsyncAccount(Operations(resolved, rentals, wrappers, listeners, kept), driver)
+    return AsyncAccount(Operations(resolved, rentals, wrappers, listeners, kept, shared), driver)
 
 
 def _is_route(name: str) -> bool:
@@ -114,6 +114,12 @@ def _is_route(name: str) -> bool:
 def _vault(resolved: Resolved, driver: object, store: TokenStore | None) -> Vault | None:
     """None where what is talked to is not the provider: its tokens must not get among real ones."""
     return None if driver is not None and store is None else vault(resolved, store)
+
+
+def _counted_for_all(resolved: Resolved, driver: object) -> bool:
+    """Whether what is rented has to be counted over all processes: the provider does so too."""
+    real = driver is None and resolved.provider.base_url.startswith("https:")
+    return real and resolved.provider.info.unused_cap is not None
 
 
 def _driver(resolved: Resolved) -> SyncDriver:

@@ -39,7 +39,7 @@ from qasid.line import Line
 from qasid.phone import e164
 from qasid.policies.journal import Journaling
 from qasid.policies.passage import Attempt, surely_not_performed
-from qasid.rentals import Rentals
+from qasid.rentals import Rentals, user_rentals
 from qasid.settings import Resolved
 from qasid.values import (
     Acquired,
@@ -83,7 +83,10 @@ _HOPELESS: Final = (
 
 
 class Operations:
-    """The operations of one account, each a flow. Without `rentals` it keeps a book of its own."""
+    """The operations of one account, each a flow.
+
+    Without `rentals` it keeps a book of its own, in memory, or if `shared` that of the user.
+    """
 
     def __init__(
         self,
@@ -92,6 +95,7 @@ class Operations:
         wrappers: Iterable[object] = (),
         listeners: Iterable[object] = (),
         vault: Vault | None = None,
+        shared: bool = False,
     ) -> None:
         self.name = resolved.account
         self.options = resolved.options
@@ -100,7 +104,7 @@ class Operations:
         self._reporter = Reporter(self.name, resolved.provider_name, Listeners(listeners))
         self.journal = Journaling(resolved)
         self._closes_rentals = rentals is None
-        self.rentals = Rentals() if rentals is None else rentals
+        self.rentals = rentals or (user_rentals() if shared else Rentals())
 
     def close(self) -> None:
         """Close the journal, and the book of rentals if it is the account's own."""

@@ -19,10 +19,10 @@ import attrs
 
 from qasid.database import MEMORY, Database
 from qasid.errors import BudgetExceeded
-from qasid.settings import Options
+from qasid.settings import Options, state_folder
 from qasid.values import Activation, Money, UnusedCap
 
-__all__ = ["Rental", "Rentals"]
+__all__ = ["Rental", "Rentals", "user_rentals"]
 
 _log = logging.getLogger("qasid")
 _DAY: Final = timedelta(days=1)
@@ -155,6 +155,11 @@ class Rentals:
         values = (now.timestamp(), account or "")
         rows = self._database.transact(lambda run: run.execute(_CURRENT, values).fetchall())
         return [_rental(row) for row in rows]
+
+
+def user_rentals() -> Rentals:
+    """The book of this user, in the state folder, which the command `qasid` keeps too."""
+    return Rentals(state_folder() / "rentals.sqlite3")
 
 
 def _prepare(connection: sqlite3.Connection) -> None:

@@ -11,7 +11,7 @@ import click
 import qasid
 from qasid import finding, settings
 from qasid.cli.output import say
-from qasid.rentals import Rental, Rentals
+from qasid.rentals import Rental, Rentals, user_rentals
 
 if TYPE_CHECKING:
     from qasid.webhooks import Inbox
@@ -123,7 +123,7 @@ def open_account(
 
 def open_rentals() -> Rentals:
     """The rentals of all accounts of this user."""
-    return Rentals(settings.state_folder() / "rentals.sqlite3")
+    return user_rentals()
 
 
 def open_inbox() -> Inbox:
