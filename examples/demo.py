@@ -126,20 +126,20 @@ def check_released(activation: qasid.Activation, there: Served, rentals: qasid.R
 def logged_in(there: Served) -> dict[str, Any]:
     """Settings whose refresh token is our own; the one that the emulator tells is not used."""
     client = {key: value for key, value in there.settings.items() if key != "refresh_token"}
+    client |= {"tokens": "none"}  # nothing of the demonstration gets into this user's token store
     with qasid.connect("myonlinesim", **client) as account:
-        code = allowed(account.provider)
-        credential = account.driver.run(account.provider.exchange_code(code))
+        credential = account.exchange_code(allowed(account))
     token = credential.refresh_token
     check(token and token != there.settings["refresh_token"], "the code was changed for a token")
     return {**client, "refresh_token": token}
 
 
-def allowed(provider: Any) -> str:
+def allowed(account: qasid.Account) -> str:
     """Play the owner's browser, and the page that it comes back to: gives the code."""
     state = secrets.token_urlsafe(16)
     with requests.Session() as browser:
         browser.trust_env = False
-        address = provider.authorize_url(state)
+        address = account.authorize_url(state)
         reply = browser.get(address, allow_redirects=False, timeout=10)
     back = dict(parse_qsl(urlsplit(reply.headers.get("Location", "")).query))
     check(reply.status_code == 302 and "code" in back, "the owner's browser brings a code")
