@@ -158,9 +158,12 @@ def tests(session: nox.Session) -> None:
         session.run("pytest", *session.posargs)
         return
     covered(session, "qasid", "core/tests")
-    session.run(
-        "pytest", "plugins", "docs", "README.md", "core/README.md", "contract_tests/README.md"
-    )
+    pages = ("docs", "README.md", "core/README.md", "contract_tests/README.md")
+    contracts = [str(path) for path in sorted(Path("plugins").glob("*/tests/test_contract.py"))]
+    alone = [f"--ignore={path}" for path in contracts]
+    # By files, as the blocks of a page belong together; and contracts are not to be scattered.
+    session.run("pytest", *SPREAD, "--dist=loadfile", "plugins", *alone, *pages)
+    session.run("pytest", *contracts)
     session.run("pytest", *SPREAD, "contract_tests/tests", f"--ignore={MUTANTS}")
 
 
