@@ -8,7 +8,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import attrs
 
-from qasid.effects import Flow, Request, Response
+from qasid.effects import Effect, Flow, Request, Response
 from qasid.errors import (
     ConnectFailed,
     Outcome,
@@ -23,6 +23,7 @@ __all__ = [
     "at_home",
     "judged",
     "judgement",
+    "relayed",
     "surely_not_performed",
     "through",
     "whereabouts",
@@ -74,11 +75,16 @@ def surely_not_performed(error: BaseException, attempts: Sequence[Attempt]) -> b
 
 def through(flow: Flow[T], send: Callable[[Request], Flow[Response]]) -> Flow[T]:
     """Run a provider's flow, passing each of its requests through `send`."""
+    return (yield from relayed(_generator(flow), lambda effect: send(_request(effect))))
+
+
+def relayed(flow: Flow[T], relay: Callable[[Effect], Flow[Any]]) -> Flow[T]:
+    """Run `flow`; what `relay` makes of each of its effects gives the answer, or raises it."""
     try:
-        effect = next(_generator(flow))
+        effect = next(flow)
         while True:
             try:
-                given = yield from send(_request(effect))
+                given = yield from relay(effect)
             except BaseException as error:
                 effect = flow.throw(error)
             else:
@@ -88,7 +94,7 @@ def through(flow: Flow[T], send: Callable[[Request], Flow[Response]]) -> Flow[T]
         return result
 
 
-def _generator(flow: object) -> Generator[Any, Any, Any]:
+def _generator(flow: Flow[T]) -> Flow[T]:
     if not isinstance(flow, Generator):
         raise PluginError(f"a hook must return a flow (a generator), not a {type(flow).__name__}")
     return flow

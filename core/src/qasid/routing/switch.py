@@ -16,6 +16,7 @@ import attrs
 from qasid.drivers.aio import AsyncTransport
 from qasid.drivers.sync import Transport
 from qasid.effects import Effect, Flow, Request, Response, Whole
+from qasid.policies.passage import relayed
 
 __all__ = ["Addressed", "AsyncSwitch", "Switch", "addressed"]
 
@@ -32,18 +33,11 @@ class Addressed(Request):
 
 def addressed(account: str, flow: Flow[T]) -> Flow[T]:
     """Run `flow` with its requests addressed to that account; all other effects are as they are."""
-    try:
-        effect: Any = next(flow)
-        while True:
-            try:
-                given = yield _address(account, effect)
-            except BaseException as error:
-                effect = flow.throw(error)
-            else:
-                effect = flow.send(given)
-    except StopIteration as stop:
-        result: T = stop.value
-        return result
+
+    def relay(effect: Effect) -> Flow[Any]:
+        return (yield _address(account, effect))
+
+    return relayed(flow, relay)
 
 
 def _address(account: str, effect: Effect) -> Effect:

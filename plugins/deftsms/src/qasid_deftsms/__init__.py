@@ -46,9 +46,8 @@ from qasid_deftsms.tokens import TokenEncoding, signed
 __all__ = ["DeftSMS"]
 
 _SIMPLE: Final = "/sms/send/simple"
-_MOST: Final = (
-    100  # numbers in a group; [not documented] for peer-to-peer, whose engine is the same
-)
+# Numbers in a group; [not documented] for peer-to-peer, whose engine is the same.
+_MOST: Final = 100
 
 _PATH: Final = re.compile(r"(/[\w~.-]+)+/?", re.ASCII)
 
