@@ -7,10 +7,18 @@ from typing import Any, Final
 
 import sqlalchemy as sa
 
-__all__ = ["REVISIONS", "meta", "metadata", "operation"]
+__all__ = [
+    "REVISIONS",
+    "meta",
+    "metadata",
+    "operation",
+    "otp_code",
+    "otp_guesses",
+    "otp_pause",
+]
 
 #: Every schema version that this Qasid knows, oldest first, as in `migrations/versions`.
-REVISIONS: Final = ("v1",)
+REVISIONS: Final = ("v1", "v2")
 
 
 class Moment(sa.TypeDecorator[datetime]):
@@ -19,8 +27,10 @@ class Moment(sa.TypeDecorator[datetime]):
     impl = sa.DateTime(timezone=True)
     cache_ok = True
 
-    def process_result_value(self, value: Any, dialect: Any) -> datetime:
+    def process_result_value(self, value: Any, dialect: Any) -> datetime | None:
         """A moment without a zone was written as UTC."""
+        if value is None:
+            return None
         moment: datetime = value.replace(tzinfo=value.tzinfo or UTC)
         return moment.astimezone(UTC)
 
@@ -59,4 +69,46 @@ operation: Final = sa.Table(
     sa.UniqueConstraint("hook", "reference", name="operation_reference"),
     sa.Index("operation_created", "created_at", "id"),
     sa.Index("operation_state", "state", "updated_at"),
+)
+
+# One-time passwords. `recipient`, `caller` and `digest` are keyed digests, with a key that is not
+# in the database; `digest` is None where the provider holds the code.
+
+otp_code: Final = sa.Table(
+    "otp_code",
+    metadata,
+    sa.Column("id", sa.Text, primary_key=True),
+    sa.Column("recipient", sa.Text, nullable=False),
+    sa.Column("purpose", sa.Text, nullable=False),
+    sa.Column("prefix", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("caller", sa.Text),
+    sa.Column("digest", sa.Text),
+    sa.Column("account", sa.Text),
+    sa.Column("spent_by", sa.Text),
+    sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("issued_at", Moment, nullable=False),
+    sa.Column("expires_at", Moment, nullable=False),
+    sa.Column("verified_at", Moment),
+    sa.Index("otp_code_recipient_issued", "recipient", "issued_at"),
+    sa.Index("otp_code_caller_issued", "caller", "issued_at"),
+    sa.Index("otp_code_prefix_issued", "prefix", "issued_at"),
+    sa.Index("otp_code_issued", "issued_at"),
+)
+
+otp_guesses: Final = sa.Table(
+    "otp_guesses",
+    metadata,
+    sa.Column("recipient", sa.Text, primary_key=True),
+    sa.Column("count", sa.Integer, nullable=False),
+    sa.Column("since", Moment, nullable=False),
+)
+
+otp_pause: Final = sa.Table(
+    "otp_pause",
+    metadata,
+    sa.Column("prefix", sa.Text, primary_key=True),
+    sa.Column("times", sa.Integer, nullable=False),
+    sa.Column("began_at", Moment, nullable=False),
+    sa.Column("ends_at", Moment, nullable=False),
 )
