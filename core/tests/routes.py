@@ -133,3 +133,7 @@ class Ear:
     @listens
     def on_low_balance(self, event: Any) -> None:
         self.heard.append(("on_low_balance", event))
+
+    @listens
+    def on_prefix_paused(self, event: Any) -> None:
+        self.heard.append(("on_prefix_paused", event))

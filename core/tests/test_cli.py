@@ -174,7 +174,7 @@ def test_a_closed_stdin_is_a_wrong_use(qasid: Command, monkeypatch: pytest.Monke
 
 def test_a_one_time_password_is_printed_alone(qasid: Command) -> None:
     """Where the provider tells it."""
-    ended = qasid("otp", "send", TO, "--code", "0471")
+    ended = qasid("otp", "send", TO, "--direct", "--code", "0471")
     assert "0471\n" == ended.out
     assert re.fullmatch(
         rf"A code is on its way to \{TO}, good until [0-9:]{{8}} UTC\.\n",
@@ -190,21 +190,21 @@ def test_what_to_dial_is_said(qasid: Command) -> None:
 
 def test_a_right_code_is_accepted(qasid: Command) -> None:
     """Also when it is typed in Persian digits."""
-    code = qasid("otp", "send", TO).out.strip()
+    code = qasid("otp", "send", TO, "--direct").out.strip()
     persian = code.translate({ord("0") + digit: 0x6F0 + digit for digit in range(10)})
-    ended = qasid("otp", "verify", TO, persian)
+    ended = qasid("otp", "verify", TO, persian, "--direct")
     assert (0, "accepted\n") == (ended.code, ended.out)
 
 
 def test_a_wrong_code_is_rejected_with_exit_code_1(qasid: Command) -> None:
     """It is an answer, so it is on stdout, and nothing is said of an error."""
-    ended = qasid("otp", "verify", TO, "000")
+    ended = qasid("otp", "verify", TO, "000", "--direct")
     assert (NO, "rejected\n", SANDBOX_NOTICE) == (ended.code, ended.out, ended.err)
 
 
 def test_a_verdict_as_json_has_the_reason(qasid: Command) -> None:
     """With the same exit code."""
-    ended = qasid("otp", "verify", TO, "000", "--json")
+    ended = qasid("otp", "verify", TO, "000", "--direct", "--json")
     assert (NO, {"accepted": False, "reason": "wrong"}) == (ended.code, ended.data)
 
 
@@ -397,7 +397,8 @@ def test_a_delivery_that_will_fail_is_still_accepted(qasid: Command) -> None:
 
 def test_a_refused_code_of_ones_own_is_no_verdict(qasid: Command) -> None:
     """OtpRejected: the provider would not send it."""
-    assert EXIT_CODES[errors.OtpRejected] == qasid("otp", "send", TO, "--code", "12").code
+    ended = qasid("otp", "send", TO, "--direct", "--code", "12")
+    assert EXIT_CODES[errors.OtpRejected] == ended.code
 
 
 @pytest.mark.parametrize(

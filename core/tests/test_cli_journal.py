@@ -283,7 +283,7 @@ def test_the_same_reference_gives_the_same_receipt(qasid: Command) -> None:
     sent = [qasid("send", TO, "x", "--reference", "order-42").out for _ in range(2)]
     assert sent[0] == sent[1]
     assert sent[0].startswith("msg.")
-    told = [qasid("otp", "send", TO, "--reference", "login-7").out for _ in range(2)]
+    told = [qasid("otp", "send", TO, "--direct", "--reference", "login-7").out for _ in range(2)]
     assert (7, "") == (len(told[0]), told[1])
     found = qasid("journal", "list", "--json").data
     assert ["order-42", "login-7"] == [one["reference"] for one in found]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any, ClassVar, Final
 
 import attrs
@@ -21,6 +22,7 @@ from qasid.errors import (
     ConnectFailed,
     InvalidRecipient,
     NoAnswer,
+    OtpLimitExceeded,
     Outcome,
     ProviderError,
     ProviderUnavailable,
@@ -139,6 +141,8 @@ def made(kind: type[QasidError]) -> QasidError:
     """An error of that class."""
     if kind is SettingsError:
         return SettingsError("bad", account="a", field="f", remedy="mend it")
+    if kind is OtpLimitExceeded:
+        return OtpLimitExceeded("no", limit="cooldown", retry_after=timedelta(seconds=60))
     return BudgetExceeded("no", cap="max_open") if kind is BudgetExceeded else kind("no")
 
 

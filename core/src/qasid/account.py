@@ -218,6 +218,10 @@ class _Face:
         """Read what the provider posted to you. Sends nothing. Raises `ProtocolError`."""
         return self._operations.parse_webhook(request)
 
+    def can(self, hook: str) -> bool:
+        """Whether the provider has that hook; of a route, whether any of its accounts has."""
+        return self._operations.can(hook)
+
     def require(self, hook: str) -> None:
         """Raise `UnsupportedOperation` unless the provider has that hook. Sends nothing."""
         self._operations.line.require(hook)

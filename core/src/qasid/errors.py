@@ -8,6 +8,7 @@
     ├── PluginError                    an installed provider is broken
     ├── UnsupportedOperation           this provider cannot do it; nothing was sent
     ├── BudgetExceeded                 a cap on renting said no, before the request
+    ├── OtpLimitExceeded               a limit on codes said no, before the request
     ├── WaitTimeout (TimeoutError)     no message came in time
     └── ProviderError                  the provider refused, failed, or could not be understood
         ├── AuthenticationFailed
@@ -55,6 +56,7 @@ __all__ = [
     "NoNumbersAvailable",
     "NumberExpired",
     "NumberNotFound",
+    "OtpLimitExceeded",
     "OtpRejected",
     "Outcome",
     "PermissionDenied",
@@ -126,6 +128,23 @@ class BudgetExceeded(QasidError):
 
     def __reduce__(self) -> tuple[Any, ...]:
         return functools.partial(type(self), str(self), cap=self.cap), ()
+
+
+class OtpLimitExceeded(QasidError):
+    """A limit on one-time passwords said no before anything was sent.
+
+    `limit` names the rule of `qasid.otp.Rules` (or ``conversion``); after `retry_after` it may be
+    asked again.
+    """
+
+    def __init__(self, message: str, *, limit: str, retry_after: timedelta) -> None:
+        super().__init__(message)
+        self.limit = limit
+        self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        named: dict[str, Any] = {"limit": self.limit, "retry_after": self.retry_after}
+        return functools.partial(type(self), str(self), **named), ()
 
 
 class WaitTimeout(QasidError, TimeoutError):

@@ -36,6 +36,7 @@ __all__ = [
     "LowBalance",
     "PassedOver",
     "Performed",
+    "PrefixPaused",
     "Reporter",
     "event_name",
     "listens",
@@ -135,6 +136,20 @@ class LowBalance:
     at: datetime
 
 
+@attrs.frozen(kw_only=True)
+class PrefixPaused:
+    """A verifier sends no codes to a country prefix (such as ``+98``) for `paused_for`.
+
+    Of `recipients` that had the time to verify, only `verified` did.
+    """
+
+    prefix: str
+    recipients: int
+    verified: int
+    paused_for: timedelta
+    at: datetime
+
+
 # The specifications.
 
 
@@ -168,6 +183,11 @@ def on_low_balance(event: LowBalance) -> None:
     """An account is running out of credit. Told whenever it is noticed."""
 
 
+@hookspec
+def on_prefix_paused(event: PrefixPaused) -> None:
+    """Hardly anybody enters the codes that are sent to a country prefix: look who asks for them."""
+
+
 #: Every event, in the order of the page.
 EVENTS: Final = (
     "on_performed",
@@ -176,6 +196,7 @@ EVENTS: Final = (
     "on_fallback",
     "on_breaker",
     "on_low_balance",
+    "on_prefix_paused",
 )
 
 

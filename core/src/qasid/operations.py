@@ -112,6 +112,10 @@ class Operations:
         if self._closes_rentals:
             self.rentals.close()
 
+    def can(self, hook: str) -> bool:
+        """Whether the account's provider has the hook."""
+        return self.line.can(hook)
+
     # The account.
 
     def authenticate(self) -> Flow[Credential]:

@@ -9,7 +9,7 @@ from typing import Final
 from qasid.errors import InvalidRecipient
 from qasid.text import ascii_digits
 
-__all__ = ["e164", "iranian_mobile"]
+__all__ = ["country", "e164", "iranian_mobile"]
 
 _E164: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 _IRANIAN: Final = re.compile(r"\+989[0-9]{9}")
@@ -21,6 +21,7 @@ _NUMBER: Final = re.compile(r"\+?[0-9]{3,17}")
 _ORNAMENT: Final = re.compile(
     "[\\s()./\\-\u00ad\u061c\u200b-\u200f\u2010-\u2015\u202a-\u202e\u2060-\u2069\u2212\ufeff]"
 )
+_NOWHERE: Final = "001"  # what the tables call a number of no region
 _REMEDY: Final = "write it as +, the country code and the number"
 
 
@@ -56,6 +57,17 @@ def iranian_mobile(number: str) -> str:
     return f"0{cleaned[-10:]}"
 
 
+def country(number: str) -> tuple[str, str | None]:
+    """The country prefix of a number in E.164, such as ``+98``, and its region (ISO 3166 alpha-2).
+
+    Several regions may share a prefix (``+1``, ``+7``). None for a number of no region, such as
+    that of a satellite phone.
+    """
+    if _IRANIAN.fullmatch(number):
+        return "+98", "IR"
+    return _located(number)
+
+
 def _is_iranian_mobile(number: str, region: str) -> bool:
     if _IRANIAN_CODED.fullmatch(number):
         return True
@@ -84,3 +96,12 @@ def _parsed(number: str, region: str | None) -> str:
     if not (phonenumbers.is_valid_number(parsed) and _E164.fullmatch(result)):
         raise InvalidRecipient(f"'to' is not a number that exists; {_REMEDY}")
     return result
+
+
+@functools.lru_cache(maxsize=1024)
+def _located(number: str) -> tuple[str, str | None]:
+    import phonenumbers  # late, as above
+
+    parsed = phonenumbers.parse(number)
+    region = phonenumbers.region_code_for_number(parsed)
+    return f"+{parsed.country_code}", None if region == _NOWHERE else region

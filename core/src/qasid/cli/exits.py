@@ -46,6 +46,7 @@ EXIT_CODES: Final[Mapping[type[errors.QasidError], int]] = {
     errors.RouteExhausted: 30,
     errors.ReferenceConflict: 31,
     errors.JournalUnavailable: 32,
+    errors.OtpLimitExceeded: 33,
 }
 
 

@@ -87,6 +87,7 @@ otp_code: Final = sa.Table(
     sa.Column("account", sa.Text),
     sa.Column("spent_by", sa.Text),
     sa.Column("step", sa.Integer, nullable=False),
+    sa.Column("serial", sa.Integer, nullable=False),
     sa.Column("issued_at", Moment, nullable=False),
     sa.Column("expires_at", Moment, nullable=False),
     sa.Column("verified_at", Moment),
@@ -102,6 +103,7 @@ otp_guesses: Final = sa.Table(
     sa.Column("recipient", sa.Text, primary_key=True),
     sa.Column("count", sa.Integer, nullable=False),
     sa.Column("since", Moment, nullable=False),
+    sa.Index("otp_guesses_since", "since"),
 )
 
 otp_pause: Final = sa.Table(

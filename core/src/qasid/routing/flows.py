@@ -87,6 +87,10 @@ class Routing:
     def close(self) -> None:
         """Nothing of its own."""
 
+    def can(self, hook: str) -> bool:
+        """Whether any of the accounts has the hook."""
+        return any(member.can(hook) for member in self.members.values())
+
     # What goes by the first account that does it.
 
     def send(self, message: Message, *, repeat_unknown: bool = False) -> Flow[Receipt]:
@@ -159,7 +163,7 @@ class Routing:
 
         `tell` is called with receipts as soon as nothing more comes after them.
         """
-        if not any(member.can("send") for member in self.members.values()):
+        if not self.can("send"):
             raise self._cannot("send")
         bulk = Bulk(self.name, self.members, self._asked, tell, repeat_unknown)
         return (yield from bulk.send(messages))

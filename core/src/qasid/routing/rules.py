@@ -40,6 +40,7 @@ RULES: Final[Mapping[type[QasidError], Rule]] = {
     errors.PluginError: Rule(False, False, "it may have been sent before the plugin broke"),
     errors.UnsupportedOperation: Rule(True, False, "this account cannot, another may"),
     errors.BudgetExceeded: Rule(False, False, "the budget: another account is no way around it"),
+    errors.OtpLimitExceeded: Rule(False, False, "the budget: another account is no way around it"),
     errors.WaitTimeout: _NUMBER,
     errors.ProviderError: Rule(True, False, "a refusal whose reason is not known"),
     errors.AuthenticationFailed: Rule(True, False, _ACCOUNT),

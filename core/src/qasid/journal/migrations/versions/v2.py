@@ -16,7 +16,7 @@ def upgrade() -> None:
         sa.Column("id", sa.Text, primary_key=True),
         *(_text(name) for name in ("recipient", "purpose", "prefix", "state")),
         *(_text(name, nullable=True) for name in ("caller", "digest", "account", "spent_by")),
-        sa.Column("step", sa.Integer, nullable=False),
+        *(sa.Column(name, sa.Integer, nullable=False) for name in ("step", "serial")),
         *(_moment(name) for name in ("issued_at", "expires_at")),
         sa.Column("verified_at", sa.DateTime(timezone=True)),
     )
@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("count", sa.Integer, nullable=False),
         _moment("since"),
     )
+    op.create_index("otp_guesses_since", "otp_guesses", ["since"])
     op.create_table(
         "otp_pause",
         sa.Column("prefix", sa.Text, primary_key=True),
