@@ -373,7 +373,7 @@ def test_of_ten_thousand_parallel_guesses_no_more_than_allowed_are_compared(kept
 
     codes = store(kept, same=same)
     codes.admit(draft(), [False], 0, kept.clock.now())
-    with ThreadPoolExecutor(16) as pool:
+    with ThreadPoolExecutor(12) as pool:
         made = pool.map(
             lambda n: codes.check(guess(f"t{n}", f"wrong {n}"), kept.clock.now()), range(10_000)
         )
@@ -767,6 +767,24 @@ def test_after_an_unknown_outcome_the_code_is_good_if_it_arrives(world: World) -
     assert 2 == len(world.emulator.outbox())
     assert ("cooldown", 60) == limit(lambda: verifier.issue(TO, purpose="login"))
     assert verifier.verify(TO, world.code(), purpose="login")
+
+
+def test_a_verifier_is_a_context_manager(tmp_path: Path) -> None:
+    """Its account stays open."""
+    url = f"sqlite:///{tmp_path}/journal.sqlite3"
+
+    async def awaited() -> qasid.OtpVerdict:
+        async with (
+            qasid.connect_async("sandbox", base_url="emulator://sandbox") as account,
+            otp.AsyncVerifier(account, key=KEY, database=url) as verifier,
+        ):
+            return await verifier.verify(TO, "1234", purpose="login")
+
+    assert not asyncio.run(awaited())
+    with qasid.connect("sandbox", base_url="emulator://sandbox") as account:
+        with otp.Verifier(account, key=KEY, database=url) as verifier:
+            assert not verifier.verify(TO, "1234", purpose="login")
+        assert account.balance()
 
 
 # Over routes.

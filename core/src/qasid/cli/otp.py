@@ -145,6 +145,8 @@ def _service(account: qasid.Account) -> ModuleType:
 def _text(account: qasid.Account, given: dict[str, Any]) -> CodeText | CodeTemplate | None:
     otp = _service(account)
     made: CodeText | CodeTemplate | None = None
+    if given["domain"] is not None and given["text"] is None:
+        raise click.UsageError("--domain goes with --text")
     with _usage():
         if given["template"] is not None:
             made = otp.CodeTemplate(given["template"])

@@ -61,8 +61,10 @@ class Limits:
         return next(self._refusals(draft), None)
 
     def _refusals(self, draft: Draft) -> Iterator[Refusal]:
-        if self.rules.conversion is not None:
-            yield from self._pause(draft.prefix, self.rules.conversion)
+        conversion = self.rules.conversion
+        pause = None if conversion is None else self._pause(draft.prefix, conversion)
+        if pause is not None:
+            yield pause
         yield from self._cooldown(draft.recipient)
         rules = self.rules
         yield from self._caps(
@@ -98,19 +100,17 @@ class Limits:
 
     # The breaker of a prefix.
 
-    def _pause(self, prefix: str, by: Conversion) -> Iterator[Refusal]:
+    def _pause(self, prefix: str, by: Conversion) -> Refusal | None:
         kept = sa.select(otp_pause).where(otp_pause.c.prefix == prefix)
         last: Any = self.run.execute(kept).mappings().first()
         if last is not None and self.now < last["ends_at"]:
-            yield Refusal("conversion", last["ends_at"] - self.now)
-            return
+            return Refusal("conversion", last["ends_at"] - self.now)
         since = self.now - by.window
-        since = since if last is None else max(since, last["ends_at"])
-        found = self._counted(prefix, since, by)
+        found = self._counted(prefix, since if last is None else max(since, last["ends_at"]), by)
         if found.decided >= by.sample and found.verified < by.least * found.decided:
-            yield self._begun(prefix, by, last, found)
-        elif found.unverified >= max(by.room(probing=last is not None), found.enough_for(by.least)):
-            yield Refusal("conversion", by.patience)
+            return self._begun(prefix, by, last, found)
+        room = max(by.room(probing=last is not None), found.enough_for(by.least))
+        return Refusal("conversion", by.patience) if found.unverified >= room else None
 
     def _counted(self, prefix: str, since: datetime, by: Conversion) -> _Counts:
         verified, young = _code.verified_at.is_not(None), _code.issued_at > self.now - by.patience

@@ -171,12 +171,6 @@ class Store:
         change = _of(recipient).where(_guesses.count > 0).values(count=_guesses.count - 1)
         self.database.transact(lambda run: run.execute(change))
 
-    def guesses_left(self, recipient: str, now: datetime) -> int:
-        """How many guesses are still compared for a recipient."""
-        counter = self.database.transact(lambda run: _counter(run, recipient))
-        made = 0 if counter is None else self._made(counter, now)
-        return max(0, self.rules.guesses.count - made)
-
 
 def _serial(run: sa.Connection, recipient: str) -> int:
     """The next one of a recipient's codes: in order, also where the clock went back."""
