@@ -9,8 +9,9 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import ContextVar
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import attrs
 import pytest
@@ -117,6 +118,18 @@ def test_whole_raises_what_the_other_flow_raises(run: Runner) -> None:
 
 def failing() -> None:
     raise KeyError("a")
+
+
+TRACE: Final[ContextVar[str]] = ContextVar("TRACE", default="none")
+
+
+@both_drivers
+def test_what_runs_in_another_thread_has_the_callers_context(run: Runner) -> None:
+    """So the span of whoever called is the parent of what is done there."""
+    token = TRACE.set("the caller's")
+    called, whole = run(yielding(Call(TRACE.get), Whole(yielding(Call(TRACE.get)))), Server())
+    TRACE.reset(token)
+    assert ("the caller's", ["the caller's"]) == (called, whole)
 
 
 @both_drivers

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
-from collections.abc import Sequence
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -12,17 +15,22 @@ import attrs
 import pytest
 
 from qasid import finding
-from qasid.effects import Flow
+from qasid.account import Account
+from qasid.drivers.virtual import virtual_driver
+from qasid.effects import Call, Effect, Flow, Now, Tick
 from qasid.errors import (
     BudgetExceeded,
     InsufficientCredit,
     NoAnswer,
     PluginError,
     ProviderError,
+    ProviderUnavailable,
 )
 from qasid.events import EVENTS, Listeners, Performed, listens
 from qasid.hookspecs import hookimpl
-from qasid.values import Acquired, Activation, Money, NumberOrder, Receipt, TextMessage
+from qasid.operations import Operations
+from qasid.routing import Route, Tolerance
+from qasid.values import Acquired, Activation, Money, NumberOrder, OtpOrder, Receipt, TextMessage
 
 from . import acme
 from .acme import KEY, TO, Acme, Server, reply
@@ -285,6 +293,54 @@ def test_an_installed_listener_that_is_broken_stops_no_account(
     assert "the installed listener 'bad' is left out" in caplog.text
     monkeypatch.undo()
     finding.forget()
+
+
+@contextlib.contextmanager
+def nothing_installed() -> Iterator[None]:
+    """What is opened in here finds no installed listener, whatever this environment has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [])
+        finding.forget()
+        yield
+    finding.forget()
+
+
+def just(effect: Effect) -> Flow[Any]:
+    """A flow of one effect, which gives what that gives."""
+    return (yield effect)
+
+
+def effects_of(made: Operations) -> Counter[type]:
+    """How many effects of each kind one password takes."""
+    server, counted = Server(), Counter[type]()
+    driver = virtual_driver(server.handle, server.clock)
+
+    def perform(effect: Effect) -> Any:
+        counted[type(effect)] += 1
+        return driver.run(just(effect))
+
+    acme.played(made.otp(OtpOrder(to=TO)), perform)
+    return counted
+
+
+def test_where_nobody_listens_an_act_takes_no_effect_more() -> None:
+    """A listener costs two looks at the clock, one at the calendar, and a call."""
+    with nothing_installed():
+        unheard = acme.operations()
+    heard = acme.operations(listeners=[Ear()])
+    assert {Tick: 2, Now: 1, Call: 1} == effects_of(heard) - effects_of(unheard)
+
+
+def test_where_nobody_listens_a_breaker_moves_in_silence() -> None:
+    """It opens all the same."""
+    server = Server(faults=[NoAnswer("cut")])
+    with nothing_installed():
+        account = Account(acme.operations(), virtual_driver(server.handle, server.clock))
+        route = Route("alerts", [account], tolerance=Tolerance(failures=1), close_accounts=True)
+    with route:
+        for words in ("cut", "breaker open"):
+            with pytest.raises(ProviderUnavailable, match=words):
+                route.send(HELLO)
 
 
 def test_every_event_has_its_specification() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import threading
 import time
 from collections.abc import Callable
@@ -100,10 +101,14 @@ class SyncDriver:
 
 
 def _to_its_end(work: Callable[[], T]) -> T:
-    """Do it in a thread, as signals break into the main one alone; wait for it in any case."""
+    """Do it in a thread, as signals break into the main one alone; wait for it in any case.
+
+    The thread has the caller's context, as that of an async account has: a trace goes on in it.
+    """
     result: Future[T] = Future()
+    tell = contextvars.copy_context().run
     try:
-        threading.Thread(target=_tell, args=(work, result), daemon=True).start()
+        threading.Thread(target=tell, args=(_tell, work, result), daemon=True).start()
         return result.result()
     except BaseException:
         if not result.cancel():  # it has begun
