@@ -92,9 +92,20 @@ def packages() -> list[Path]:
     return sorted(path.parent for path in found)
 
 
-def providers() -> list[str]:
-    """The names of our own providers."""
+def plugins() -> list[str]:
+    """The names of our own plugins: the providers, and what listens to all of them."""
     return sorted(path.parent.name for path in Path("plugins").glob("*/pyproject.toml"))
+
+
+def providers() -> list[str]:
+    """The names of our own providers. A plugin says itself that it is one."""
+    return [name for name in plugins() if "qasid.providers" in entry_points(name)]
+
+
+def entry_points(name: str) -> set[str]:
+    """The groups in which a plugin of ours has entry points."""
+    project = nox.project.load_toml(f"plugins/{name}/pyproject.toml")["project"]
+    return set(project.get("entry-points", ()))
 
 
 def wheels(*names: str, extras: str = "") -> list[str]:
@@ -192,15 +203,15 @@ def covered(session: nox.Session, package: str, tests: str) -> None:
 @nox.session(requires=["build"])
 def demo(session: nox.Session) -> None:
     """Run the demonstration: no account, no network."""
-    plugins = [f"qasid_{name}" for name in providers()]
-    session.install(*wheels("qasid", *plugins, extras="[async]"))
+    names = [f"qasid_{name}" for name in providers()]
+    session.install(*wheels("qasid", *names, extras="[async]"))
     session.run("python", "examples/demo.py", *session.posargs)
 
 
 @nox.session(requires=["build"], reuse_venv=False)
-@nox.parametrize("name", providers(), ids=providers())
+@nox.parametrize("name", plugins(), ids=plugins())
 def alone(session: nox.Session, name: str) -> None:
-    """Install one provider with the core and nothing else, and call it."""
+    """Install one plugin with the core and nothing else, and call it."""
     session.install(*wheels("qasid", f"qasid_{name}"))
     session.run("python", "examples/alone.py", name)
 

@@ -1,7 +1,8 @@
-"""One provider alone with the core: `nox -s alone` runs this once for each, in a fresh environment.
+"""One plugin alone with the core: `nox -s alone` runs this once for each, in a fresh environment.
 
 Nothing is installed that the two do not declare, no other provider is found, and a call to the
-provider's own emulator works, blocking and with `await`. Ends with an error where that is not so.
+provider's own emulator works, blocking and with `await`. A plugin that is no provider listens, with
+no more than it declares. Ends with an error where that is not so.
 """
 
 from __future__ import annotations
@@ -14,12 +15,14 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from importlib.metadata import distribution, distributions, requires
 from pathlib import Path
 from typing import Any, Final
 
 import qasid
 from qasid import finding
+from qasid.events import Performed
 
 #: What an environment may have before anything is installed into it.
 TOOLS: Final = {"pip", "setuptools", "wheel"}
@@ -66,12 +69,27 @@ def check_distributions(name: str) -> None:
     print(f"{name}: {', '.join(own) or 'nothing'} beside {', '.join(versions)}")
 
 
-def check_providers(name: str) -> None:
-    """The command finds this one, and no other."""
+def check_providers(*names: str) -> None:
+    """The command finds these, and no other."""
     command = [str(Path(sys.executable).parent / "qasid"), "providers", "--json"]
     said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     found = [each["name"] for each in json.loads(said)]
-    check(found == [name], f"the providers are {', '.join(found)}, and not {name} alone")
+    expected = " and ".join(names) or "none"
+    check(found == [*names], f"the providers are {', '.join(found)}, and not {expected} alone")
+
+
+def check_provider(name: str) -> None:
+    check_providers(name)
+    check_call(name)
+
+
+def check_listener(name: str) -> None:
+    """It is found, and hears of an act."""
+    check_providers()
+    now, took = datetime.now(UTC), timedelta(seconds=1)
+    about: dict[str, Any] = {"account": "work", "provider": "acme", "operation": "send"}
+    event = Performed(count=1, ids=(), at=now, elapsed=took, **about)
+    finding.listener(name).on_performed(event)
 
 
 def check_call(name: str) -> None:
@@ -94,8 +112,8 @@ def main(name: str) -> None:
         os.environ["QASID_STATE_DIR"] = os.environ["XDG_CONFIG_HOME"] = place
         os.chdir(place)
         check_distributions(name)
-        check_providers(name)
-        check_call(name)
+        check_plugin = check_provider if name in finding.installed() else check_listener
+        check_plugin(name)
         os.chdir("/")
 
 
