@@ -6,6 +6,7 @@ import logging
 import subprocess
 import sys
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -391,6 +392,16 @@ def test_the_span_of_whoever_called_is_left_alone_where_there_is_none(observed: 
 
 
 # The convention.
+
+
+def test_the_scope_has_the_version_that_is_installed(observed: Observed) -> None:
+    """So that somebody who looks at a span knows what made it."""
+    with blocking("main", listeners=[observed.telemetry]) as account:
+        account.send(HELLO)
+    scope = observed.spans[0].instrumentation_scope
+    assert scope is not None
+    assert ("qasid_otel", version("qasid-otel")) == (scope.name, scope.version)
+    assert conventions.SCHEMA == scope.schema_url
 
 
 def test_the_words_that_are_not_ours_are_those_of_the_convention(observed: Observed) -> None:
