@@ -20,6 +20,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 import qasid
 from qasid.drivers.virtual import VirtualClock, virtual_driver
 from qasid.effects import Response
+from qasid.events import PrefixPaused
 from qasid_otel import Telemetry, conventions
 from qasid_sandbox.emulator import SandboxEmulator
 
@@ -253,6 +254,23 @@ def test_a_low_balance_is_counted_and_noted(opened: Any, observed: Observed) -> 
         "qasid.low_balances", "qasid.account", "qasid.provider"
     )
     assert ["qasid.low_balance"] == [event.name for event in observed.spans[0].events]
+
+
+def test_a_paused_prefix_is_counted_and_noted(observed: Observed) -> None:
+    """With its figures in the span of whoever asked for the last code."""
+    event = PrefixPaused(
+        prefix="+98",
+        recipients=20,
+        verified=1,
+        paused_for=timedelta(hours=1),
+        at=datetime(2024, 8, 1, tzinfo=UTC),
+    )
+    with observed.tracing.get_tracer("application").start_as_current_span("login"):
+        observed.telemetry.on_prefix_paused(event)
+    assert {("+98",): 1} == observed.counted("qasid.prefix_pauses", "qasid.prefix")
+    (noted,) = observed.spans[0].events
+    figures = {"qasid.prefix": "+98", "qasid.recipients": 20, "qasid.verified": 1}
+    assert ("qasid.prefix_paused", figures) == (noted.name, dict(noted.attributes or {}))
 
 
 # Routes.

@@ -7,8 +7,8 @@ set as those, it tells nobody.
 An act that costs money is a span of kind CLIENT, from its beginning to its end and below the span
 that is current for whoever called, of an `AsyncAccount` too: events travel with the caller's
 context. Of a batch with several outcomes each is a span, for the part of the batch that it is true
-of. A fallback, a breaker's change and a low balance are events of the caller's span. Names and
-attributes are in `qasid_otel.conventions`, the metrics in `qasid_otel.instruments`.
+of. A fallback, a breaker's change, a low balance and a paused prefix are events of the caller's
+span. Names and attributes are in `qasid_otel.conventions`, the metrics in `qasid_otel.instruments`.
 """
 
 from __future__ import annotations
@@ -26,7 +26,15 @@ from opentelemetry.trace import (
     TracerProvider,
 )
 
-from qasid.events import BreakerMoved, Failed, FellBack, LowBalance, Performed, listens
+from qasid.events import (
+    BreakerMoved,
+    Failed,
+    FellBack,
+    LowBalance,
+    Performed,
+    PrefixPaused,
+    listens,
+)
 from qasid_otel import conventions
 from qasid_otel.conventions import SCHEMA, Act, Attributes, Note, nanoseconds
 from qasid_otel.instruments import Instruments
@@ -116,6 +124,14 @@ class Telemetry:
         known = conventions.balance(event)
         self._instruments.low_balances.add(1, known)
         self._note("qasid.low_balance", event, known)
+
+    @listens
+    def on_prefix_paused(self, event: PrefixPaused) -> None:
+        """No codes are sent to a country prefix."""
+        known = conventions.prefix(event)
+        self._instruments.pauses.add(1, known)
+        figures = {"qasid.recipients": event.recipients, "qasid.verified": event.verified}
+        self._note("qasid.prefix_paused", event, {**known, **figures})
 
     def _note(self, name: str, event: Note, attributes: Attributes) -> None:
         """Write it into the caller's own span, if there is one.

@@ -22,7 +22,7 @@ from typing import Final, TypeAlias
 
 from opentelemetry.util.types import AttributeValue
 
-from qasid.events import BreakerMoved, Failed, FellBack, LowBalance, Performed
+from qasid.events import BreakerMoved, Failed, FellBack, LowBalance, Performed, PrefixPaused
 
 __all__ = [
     "DURATION_BOUNDS",
@@ -37,11 +37,12 @@ __all__ = [
     "messaging",
     "nanoseconds",
     "particulars",
+    "prefix",
     "span_name",
 ]
 
 Act: TypeAlias = Performed | Failed
-Note: TypeAlias = FellBack | BreakerMoved | LowBalance
+Note: TypeAlias = FellBack | BreakerMoved | LowBalance | PrefixPaused
 Attributes: TypeAlias = Mapping[str, AttributeValue]
 
 SCHEMA: Final = "https://opentelemetry.io/schemas/1.44.0"
@@ -126,6 +127,11 @@ def breaker(event: BreakerMoved) -> dict[str, AttributeValue]:
 def balance(event: LowBalance) -> dict[str, AttributeValue]:
     """Whose balance is low."""
     return {"qasid.account": event.account, "qasid.provider": event.provider}
+
+
+def prefix(event: PrefixPaused) -> dict[str, AttributeValue]:
+    """Which country prefix gets no codes."""
+    return {"qasid.prefix": event.prefix}
 
 
 def nanoseconds(moment: datetime) -> int:

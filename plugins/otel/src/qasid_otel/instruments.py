@@ -22,6 +22,7 @@ class Instruments:
     fallbacks: Counter
     breaker: Counter
     low_balances: Counter
+    pauses: Counter
 
     @classmethod
     def of(cls, meter: Meter) -> Instruments:
@@ -53,6 +54,9 @@ class Instruments:
             ),
             low_balances=meter.create_counter(
                 "qasid.low_balances", "{notice}", "How often a low balance was noticed."
+            ),
+            pauses=meter.create_counter(
+                "qasid.prefix_pauses", "{pause}", "Pauses of a country prefix for codes."
             ),
         )
 
