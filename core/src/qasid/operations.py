@@ -63,7 +63,7 @@ from qasid.values import (
 )
 from qasid.vault import Vault
 
-__all__ = ["GONE", "Message", "Operations", "ready"]
+__all__ = ["GONE", "Message", "Operations", "of_batch", "ready"]
 
 T = TypeVar("T")
 Message = TextMessage | TemplateMessage
@@ -358,7 +358,7 @@ class Operations:
             try:
                 return _woven(part, (yield from self._recorded(batch))), None
             except QasidError as failure:
-                error = _of_batch(failure)
+                error = of_batch(failure)
                 end = error if isinstance(failure, _HOPELESS) else None
         refused = self._signed(Receipt(to=message.to, error=error) for message in batch)
         return _woven(part, refused), end
@@ -366,7 +366,7 @@ class Operations:
     def _recorded(self, batch: Sequence[Message]) -> Flow[list[Receipt]]:
         given = yield from self.journal.each("send", batch, self._send_batch)
         return [
-            Receipt(to=message.to, error=_of_batch(item), account=self.name)
+            Receipt(to=message.to, error=of_batch(item), account=self.name)
             if isinstance(item, QasidError)
             else item
             for message, item in zip(batch, given, strict=True)
@@ -491,7 +491,7 @@ def _acquired(given: Any, account: str) -> Acquired:
     return found
 
 
-def _of_batch(error: QasidError) -> ProviderError:
+def of_batch(error: QasidError) -> ProviderError:
     """What a receipt says of it; a broken plugin may have sent the batch before it broke."""
     if isinstance(error, ProviderError):
         return error

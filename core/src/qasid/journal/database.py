@@ -62,6 +62,14 @@ class Database:
         self._ready = False
         self._closing = weakref.finalize(self, self._engine.dispose)  # also when forgotten
 
+    @property
+    def address(self) -> sa.URL:
+        """Where it is; of a file, whatever folder the process is in."""
+        url = self._engine.url
+        if url.get_backend_name() != "sqlite" or str(url.database).startswith("file:"):
+            return url
+        return url.set(database=str(Path(str(url.database)).absolute()))
+
     def close(self) -> None:
         """Give the connections back."""
         self._closing()

@@ -35,6 +35,11 @@ class Journal:
         self._database = Database(account, url, durable=durable)
         self._key: bytes | None = None
 
+    @property
+    def address(self) -> object:
+        """Where it is. Equal addresses are of one journal; it may hold a password."""
+        return self._database.address
+
     def close(self) -> None:
         """Give the connections back."""
         self._database.close()
@@ -46,6 +51,13 @@ class Journal:
         was refused may be tried again.
         """
         return self._transact(lambda run, key: _begin(run, key, intents, now))
+
+    def standing(self, intents: Sequence[Intent], now: datetime) -> list[Standing | None]:
+        """What stands under the references of these, of which none is begun.
+
+        None for each that `begin` would let its caller try.
+        """
+        return self._transact(lambda run, key: _looked_up(run, key, intents, now))
 
     def settle(self, endings: Sequence[Ending], now: datetime) -> int:
         """Write down what became of tries; gives how many of them the journal still had."""
@@ -119,6 +131,23 @@ def _begin(
     rows = {row["claim"]: row for row in ordered}
     found = _named(run, ordered)
     return [_standing(run, rows[one.claim], found) for one in intents]
+
+
+def _looked_up(
+    run: sa.Connection, key: bytes, intents: Sequence[Intent], now: datetime
+) -> list[Standing | None]:
+    rows = [_row(key, one, now, place) for place, one in enumerate(intents)]
+    found = _named(run, rows)
+    return [_seen(row, found) for row in rows]
+
+
+def _seen(row: Row, found: dict[tuple[str, str], dict[str, Any]]) -> Standing | None:
+    stands = found.get((row["hook"], row["reference"]))
+    if stands is None:
+        return None
+    same = stands["request"] == row["request"]
+    free = same and stands["state"] == State.REFUSED.value
+    return None if free else Standing(operation=_operation(stands), same=same)
 
 
 def _named(run: sa.Connection, rows: Sequence[Row]) -> dict[tuple[str, str], dict[str, Any]]:

@@ -47,8 +47,15 @@ _PERSISTENCE: Final = (0.5, 1.0, 2.0, 4.0)
 class Book(Protocol):
     """Where it is written: a `qasid.journal.store.Journal`."""
 
+    @property
+    def address(self) -> object:
+        """Where it is: equal for all that is written down in one place."""
+
     def begin(self, intents: Sequence[Intent], now: datetime) -> list[Standing | None]:
         """Write down what is about to be tried; see `Journal.begin`."""
+
+    def standing(self, intents: Sequence[Intent], now: datetime) -> list[Standing | None]:
+        """Look up what stands under references; see `Journal.standing`."""
 
     def settle(self, endings: Sequence[Ending], now: datetime) -> int:
         """Write down what became of it; see `Journal.settle`."""
@@ -82,6 +89,11 @@ class Journaling:
             "lease": lease(options),
             "hide_recipient": options.journal_recipients == "digest",
         }
+
+    @property
+    def address(self) -> object | None:
+        """Where the journal is: equal for accounts that keep it together. None without one."""
+        return None if self.book is None else self.book.address
 
     def close(self) -> None:
         """Give the connections back."""
@@ -129,7 +141,27 @@ class Journaling:
         self.require(requests)
         if self.book is None:
             return (yield from act(requests, [] if attempts is None else attempts))
-        return (yield from _Run(self, self.book, hook, requests, act, attempts).flow())
+        begin = self.book.begin
+        return (yield from _Run(self, self.book, begin, hook, requests, act, attempts).flow())
+
+    def recall(self, hook: str, requests: Sequence[Any], *, wait: bool) -> Flow[Sequence[Any]]:
+        """What is recorded of each of them: a result, or an error; None where it may be tried.
+
+        Each has a reference, and there is a journal. Nothing is tried. What is being tried by
+        another process is waited for, or without `wait` is None.
+        """
+        assert self.book is not None  # noqa: S101, who asks has seen an address
+        look = self.book.standing if wait else self._ended
+        run = _Run(self, self.book, look, hook, requests, _not_tried, None, claiming=False)
+        try:
+            return (yield from run.flow())
+        except QasidError as error:
+            return [error] * len(requests)
+
+    def _ended(self, intents: Sequence[Intent], now: datetime) -> list[Standing | None]:
+        assert self.book is not None  # noqa: S101, see `recall`
+        found = self.book.standing(intents, now)
+        return [None if one is None or _is_pending(one, now) else one for one in found]
 
     def intent(self, hook: str, request: Any) -> Intent:
         """What is written down of one request before it is tried."""
@@ -150,10 +182,12 @@ class _Run:
 
     journaling: Journaling
     book: Book
+    begin: Callable[[Sequence[Intent], datetime], list[Standing | None]]
     hook: str
     requests: Sequence[Any]
     act: Act
     noted: list[Attempt] | None
+    claiming: bool = True
     claims: dict[int, str] = attrs.field(factory=dict)
     results: dict[int, Any] = attrs.field(factory=dict)
     seen: dict[Any, float] = attrs.field(factory=dict)
@@ -176,7 +210,7 @@ class _Run:
         intents = [self.journaling.intent(self.hook, self.requests[i]) for i in left]
         now, tick = (yield Now()), (yield Tick())
         try:
-            found = yield Call(functools.partial(self.book.begin, intents, now))
+            found = yield Call(functools.partial(self.begin, intents, now))
         except JournalUnavailable as error:
             return self._unrecorded(left, error)
         except GeneratorExit:  # no more effects
@@ -203,7 +237,7 @@ class _Run:
         self, place: int, intent: Intent, standing: Standing | None, now: datetime, tick: float
     ) -> bool:
         if standing is None:
-            self.claims[place] = intent.claim
+            self.claims |= {place: intent.claim} if self.claiming else {}
             return True
         operation = standing.operation.at(now)
         first = self.seen.setdefault((operation.id, operation.updated_at), tick)
@@ -250,6 +284,16 @@ class _Run:
             yield Sleep(pause)
         _warn(self.journaling.account, self.hook, "ended, and how is not recorded", problem)
         return len(endings)
+
+
+def _not_tried(requests: Sequence[Any], attempts: list[Attempt]) -> Flow[Sequence[Any]]:
+    """The act of who only looks."""
+    yield from ()
+    return [None] * len(requests)
+
+
+def _is_pending(standing: Standing, now: datetime) -> bool:
+    return standing.same and standing.operation.at(now).state is State.PENDING
 
 
 def _ending(claim: str, end: Any, attempts: Sequence[Attempt]) -> Ending:

@@ -11,10 +11,11 @@ import attrs
 
 from qasid.effects import Call, Flow
 from qasid.errors import ProviderError, QasidError
-from qasid.operations import Message, Operations
+from qasid.operations import Message, Operations, of_batch
 from qasid.phone import e164
 from qasid.routing.members import Member, Passed, exhausted, path
 from qasid.routing.policies import Subject
+from qasid.routing.promises import Promise
 from qasid.routing.rules import goes_on, rule_of
 from qasid.values import Receipt
 
@@ -45,13 +46,16 @@ class Bulk:
     asked: Callable[[Subject], Sequence[str]]
     tell: Tell | None
     repeat_unknown: bool
+    promised: Promise
     _receipts: dict[int, Receipt] = attrs.field(factory=dict, init=False)
+    _lost: list[_Parcel] = attrs.field(factory=list, init=False)
 
     def send(self, messages: Iterable[Message]) -> Flow[list[Receipt]]:
         """Send them in as many rounds as it takes; a receipt each, in order."""
-        parcels = yield from self._parcels(messages)
+        parcels = yield from self._recorded((yield from self._parcels(messages)), wait=False)
         while parcels:
             parcels = yield from self._round(parcels)
+        yield from self._lose()
         return [self._receipts[index] for index in sorted(self._receipts)]
 
     def _parcels(self, messages: Iterable[Message]) -> Flow[list[_Parcel]]:
@@ -63,27 +67,36 @@ class Bulk:
             except ProviderError as error:
                 refused[index] = Receipt(to=message.to, error=error)
             else:
+                message = attrs.evolve(message, to=e164(message.to))
                 parcels.append(_Parcel(index, message, deque(left)))
         yield from self._end(refused)
         return parcels
 
+    def _recorded(self, parcels: Sequence[_Parcel], *, wait: bool) -> Flow[list[_Parcel]]:
+        """Give what is recorded of them; those of which nothing is are left."""
+        messages = [parcel.message for parcel in parcels]
+        found = yield from self.promised.recall(messages, wait=wait)
+        known = [(p, end) for p, end in zip(parcels, found, strict=True) if end is not None]
+        yield from self._end({parcel.index: _receipt(parcel, end) for parcel, end in known})
+        return [p for p, end in zip(parcels, found, strict=True) if end is None]
+
     def _round(self, parcels: Sequence[_Parcel]) -> Flow[list[_Parcel]]:
         """Give each message to the next account on its list; those that may go on are left."""
         again: list[_Parcel] = []
-        lost: dict[int, Receipt] = {}
         for name, group in _by_next(parcels).items():
             for parcel, end in (yield from self._sent(self.members[name], group)):
                 if isinstance(end, Receipt) and self._is_final(end):
                     self._receipts[parcel.index] = end
                     continue
                 parcel.passed.append(end if isinstance(end, Passed) else Passed(name, end.error))
-                if parcel.left:
-                    again.append(parcel)
-                else:
-                    error = exhausted(self.route, parcel.passed)
-                    lost[parcel.index] = Receipt(to=parcel.message.to, error=error)
-        yield from self._end(lost)
+                (again if parcel.left else self._lost).append(parcel)
         return again
+
+    def _lose(self) -> Flow[None]:
+        """End those that no account sent; breakers may have kept those away who know of them."""
+        lost = yield from self._recorded(self._lost, wait=True)
+        ends = [(parcel, exhausted(self.route, parcel.passed)) for parcel in lost]
+        yield from self._end({parcel.index: _receipt(parcel, end) for parcel, end in ends})
 
     def _sent(
         self, member: Member, group: Sequence[_Parcel]
@@ -118,6 +131,10 @@ class Bulk:
         self._receipts |= receipts
         if receipts and self.tell is not None:
             yield Call(functools.partial(self.tell, [*receipts.values()]))
+
+
+def _receipt(parcel: _Parcel, end: Receipt | QasidError) -> Receipt:
+    return Receipt(to=parcel.message.to, error=of_batch(end)) if isinstance(end, QasidError) else end
 
 
 def _by_next(parcels: Sequence[_Parcel]) -> Mapping[str, list[_Parcel]]:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from typing import Final, NoReturn, TypeAlias, TypeVar
+from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
 import attrs
 
@@ -18,6 +19,7 @@ from qasid.errors import (
     SettingsError,
     UnsupportedOperation,
 )
+from qasid.journal.records import Asked
 from qasid.operations import Message, Operations
 from qasid.phone import e164
 from qasid.policies.passage import Attempt
@@ -25,6 +27,7 @@ from qasid.routing.breaker import State
 from qasid.routing.bulk import Bulk, Tell
 from qasid.routing.members import Member, Passed, exhausted, path
 from qasid.routing.policies import Cheapest, Choice, Policy, Subject
+from qasid.routing.promises import Promise, promise
 from qasid.routing.rules import goes_on
 from qasid.values import (
     Acquired,
@@ -72,9 +75,8 @@ class Explanation:
 class Routing:
     """The operations of a route, each a flow. What goes by any of its accounts is decided here.
 
-    An operation is one flow however many accounts it asks: whatever has to happen once for all of
-    them, such as a record under one reference, belongs around `send`, `send_many`, `otp` and
-    `acquire`.
+    An operation is one flow however many accounts it asks. Its record under a reference is one,
+    too, and each account writes it for itself: see `qasid.routing.promises`.
     """
 
     def __init__(self, name: str, members: Sequence[Member], policy: Policy) -> None:
@@ -95,22 +97,28 @@ class Routing:
 
     def send(self, message: Message, *, repeat_unknown: bool = False) -> Flow[Receipt]:
         """Send one message."""
-        subject = Subject(operation="send", to=e164(message.to))
+        message = attrs.evolve(message, to=e164(message.to))
+        promised = self._promise("send", [message], repeat_unknown=repeat_unknown)
+        subject = Subject(operation="send", to=message.to)
 
         def make(operations: Operations) -> Flow[Receipt]:
             return operations.send(message)
 
-        return (yield from self._first(subject, make, repeat_unknown=repeat_unknown))
+        recall = functools.partial(promised.recall, [message])
+        return (yield from self._first(subject, make, recall, repeat_unknown=repeat_unknown))
 
     def otp(self, order: OtpOrder, *, repeat_unknown: bool = False) -> Flow[OtpTicket]:
         """Send a one-time password, and remember by which account."""
-        subject = Subject(operation="otp", to=e164(order.to))
+        order = attrs.evolve(order, to=e164(order.to))
+        promised = self._promise("otp", [order], repeat_unknown=repeat_unknown)
+        subject = Subject(operation="otp", to=order.to)
 
         def make(operations: Operations) -> Flow[OtpTicket]:
             return operations.otp(order)
 
-        ticket = yield from self._first(subject, make, repeat_unknown=repeat_unknown)
-        self._remember(e164(order.to), ticket.account)
+        recall = functools.partial(promised.recall, [order])
+        ticket = yield from self._first(subject, make, recall, repeat_unknown=repeat_unknown)
+        self._remember(order.to, ticket.account)
         return ticket
 
     def acquire(
@@ -121,21 +129,32 @@ class Routing:
         repeat_unknown: bool = False,
     ) -> Flow[Acquired]:
         """Rent numbers, all of them at one account."""
+        promised = self._promise("acquire_number", [order], repeat_unknown=repeat_unknown)
         prices = yield from self._prices(order)
         subject = Subject(operation="acquire_number", prices=prices)
 
         def make(operations: Operations) -> Flow[Acquired]:
             return operations.acquire(order, attempts)
 
-        return (yield from self._first(subject, make, repeat_unknown=repeat_unknown))
+        recall = functools.partial(promised.recall, [order])
+        return (yield from self._first(subject, make, recall, repeat_unknown=repeat_unknown))
+
+    def _promise(self, hook: str, requests: Iterable[Asked], *, repeat_unknown: bool) -> Promise:
+        members = self.members.values()
+        return promise(self.name, hook, members, requests, repeat_unknown=repeat_unknown)
 
     def _first(
         self,
         subject: Subject,
         make: Callable[[Operations], Flow[T]],
+        recall: Callable[[], Flow[Sequence[Any]]],
         *,
         repeat_unknown: bool,
     ) -> Flow[T]:
+        """What the first account that does it gives; where none does, what `recall` knows of it.
+
+        Another process may have done it, and breakers keep those away who would tell.
+        """
         passed: list[Passed] = []
         for name in self._asked(subject):
             member = self.members[name]
@@ -150,7 +169,13 @@ class Routing:
                     yield from member.fell_back(subject.operation, path(passed))
                     return found
                 passed.append(found)
-        raise exhausted(self.name, passed)
+        (recorded,) = yield from recall()
+        if isinstance(recorded, QasidError):
+            raise recorded
+        if recorded is None:
+            raise exhausted(self.name, passed)
+        result: T = recorded
+        return result
 
     def send_many(
         self,
@@ -165,7 +190,9 @@ class Routing:
         """
         if not self.can("send"):
             raise self._cannot("send")
-        bulk = Bulk(self.name, self.members, self._asked, tell, repeat_unknown)
+        messages = [*messages]
+        promised = self._promise("send", messages, repeat_unknown=repeat_unknown)
+        bulk = Bulk(self.name, self.members, self._asked, tell, repeat_unknown, promised)
         return (yield from bulk.send(messages))
 
     # What belongs to the account of a receipt, a ticket or an activation.
@@ -203,6 +230,13 @@ class Routing:
         member = self._owner("fetch_sms", inbox.account if isinstance(inbox, Activation) else None)
         flow = member.operations.follow(inbox, tell, trouble=trouble, timeout=timeout)
         return member.run(flow)
+
+    def receive(
+        self, request: Request, activation: Activation
+    ) -> Flow[list[InboundMessage | DeliveryReport]]:
+        """Read what was posted to the callback address of a number."""
+        member = self._owner("parse_webhook", activation.account)
+        return member.run(member.operations.receive(request, activation))
 
     def release(self, activation: Activation, reason: ReleaseReason) -> Flow[Released]:
         """Give a number back."""
