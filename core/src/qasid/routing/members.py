@@ -1,4 +1,4 @@
-"""An account of a route: its breaker stands before it, and learns from what it does."""
+"""An account of a route: its breaker stands before it, and it is known how it has been doing."""
 
 from __future__ import annotations
 
@@ -13,8 +13,10 @@ from qasid.errors import Outcome, ProviderError, QasidError, RouteExhausted
 from qasid.events import BreakerMoved, FellBack, Listeners, PassedOver
 from qasid.operations import Operations
 from qasid.routing.breaker import Breaker, Permit, State
+from qasid.routing.health import Record, Watch
 from qasid.routing.rules import is_unknown, rule_of
 from qasid.routing.switch import addressed
+from qasid.values import Receipt
 
 __all__ = ["Member", "Passed", "exhausted", "path"]
 
@@ -62,13 +64,14 @@ def exhausted(route: str, passed: Sequence[Passed]) -> RouteExhausted:
 
 @attrs.frozen(eq=False, kw_only=True)
 class Member:
-    """An account of a route, with its breaker there."""
+    """An account of a route, with its breaker and its record there."""
 
     route: str
     name: str
     operations: Operations
     breaker: Breaker
     listeners: Listeners
+    record: Record = attrs.field(factory=Record)
 
     def can(self, hook: str) -> bool:
         """Whether the account's provider implements the hook."""
@@ -87,22 +90,38 @@ class Member:
         permit = self.breaker.admit((yield Tick()))
         if permit is None:
             return Passed(self.name, wait=self.breaker.wait((yield Tick())))
+        watch = Watch()
         try:
             if permit.probe:
                 yield from self._moved(State.HALF_OPEN)
-            found = yield from self.run(make(self.operations))
+            found = yield from addressed(self.name, make(self.operations), watch)
         except QasidError as error:
-            yield from self._learn(permit, error)
+            yield from self._learn(permit, watch, error)
             raise
         except BaseException:  # interrupted, or left: it tells nothing
             self.breaker.forgo(permit)
             raise
-        yield from self._learn(permit, lesson(found))
+        yield from self._learn(permit, watch, lesson(found))
+        yield from self._accepted(watch, found)
         return found
 
-    def _learn(self, permit: Permit, error: QasidError | None) -> Flow[None]:
-        """Tell the breaker: that it was done, that the provider failed, or neither of both."""
-        if error is not None and not rule_of(error).counts:
+    def _learn(self, permit: Permit, watch: Watch, error: QasidError | None) -> Flow[None]:
+        """Note how an act ended, if the provider was asked; else it is no news of it."""
+        if watch.asked and (error is None or rule_of(error).next_account):
+            done = error is None
+            seconds = watch.seconds if done else None
+            self.record.act((yield Tick()), performed=done, seconds=seconds)
+        yield from self._tell_breaker(permit, watch, error)
+
+    def _accepted(self, watch: Watch, found: object) -> Flow[None]:
+        items = found if isinstance(found, list) else [found]
+        taken = [item.id for item in items if isinstance(item, Receipt) and item.accepted]
+        if watch.asked and any(taken):
+            self.record.accepted(filter(None, taken), (yield Now()))
+
+    def _tell_breaker(self, permit: Permit, watch: Watch, error: QasidError | None) -> Flow[None]:
+        """Tell it that it was done, that the provider failed, or neither of both."""
+        if not watch.asked or (error is not None and not rule_of(error).counts):
             self.breaker.forgo(permit)
             return
         report = self.breaker.succeed if error is None else self.breaker.fail

@@ -17,6 +17,7 @@ from qasid.drivers.aio import AsyncTransport
 from qasid.drivers.sync import Transport
 from qasid.effects import Effect, Flow, Request, Response, Whole
 from qasid.policies.passage import relayed
+from qasid.routing.health import Watch
 
 __all__ = ["Addressed", "AsyncSwitch", "Switch", "addressed"]
 
@@ -31,19 +32,23 @@ class Addressed(Request):
     original: Request
 
 
-def addressed(account: str, flow: Flow[T]) -> Flow[T]:
-    """Run `flow` with its requests addressed to that account; all other effects are as they are."""
+def addressed(account: str, flow: Flow[T], watch: Watch | None = None) -> Flow[T]:
+    """Run `flow` with its requests addressed to that account; all other effects are as they are.
+
+    `watch` is told of its requests.
+    """
+    watch = watch or Watch()
 
     def relay(effect: Effect) -> Flow[Any]:
-        return (yield _address(account, effect))
+        return watch.over(_address(account, effect, watch))
 
     return relayed(flow, relay)
 
 
-def _address(account: str, effect: Effect) -> Effect:
+def _address(account: str, effect: Effect, watch: Watch) -> Effect:
     match effect:
         case Whole():
-            return Whole(addressed(account, effect.flow))
+            return Whole(addressed(account, effect.flow, watch))
         case Request():
             return Addressed(
                 method=effect.method,
