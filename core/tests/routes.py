@@ -31,13 +31,15 @@ def servers(*names: str, **made: Server) -> dict[str, Server]:
     return found
 
 
-def operations(name: str, provider: Any = None, listeners: Iterable[object] = ()) -> Operations:
+def operations(
+    name: str, provider: Any = None, listeners: Iterable[object] = (), **options: Any
+) -> Operations:
     """An account that fails at once, where it would have to wait."""
     resolved = Resolved(
         account=name,
         provider_name="acme",
         provider=provider or Acme(),
-        options=Options(max_wait=0),
+        options=Options(max_wait=0, **options),
     )
     return Operations(resolved, listeners=listeners)
 
@@ -49,12 +51,13 @@ def blocking(
     *,
     providers: Mapping[str, Any] | None = None,
     listeners: Iterable[object] = (),
+    settings: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Iterator[Route]:
-    """A `Route` over these servers."""
+    """A `Route` over these servers; `settings` are the options of each account."""
     accounts = [
         Account(
-            operations(name, (providers or {}).get(name), listeners),
+            operations(name, (providers or {}).get(name), listeners, **(settings or {})),
             virtual_driver(server.handle, server.clock),
         )
         for name, server in found.items()
@@ -72,13 +75,14 @@ def awaited(
     *,
     providers: Mapping[str, Any] | None = None,
     listeners: Iterable[object] = (),
+    settings: Mapping[str, Any] | None = None,
     **options: Any,
 ) -> Iterator[Awaited]:
     """An `AsyncRoute` over these servers, whose coroutines are run to their end."""
     clock = next(iter(found.values())).clock
     accounts = [
         AsyncAccount(
-            operations(name, (providers or {}).get(name), listeners),
+            operations(name, (providers or {}).get(name), listeners, **(settings or {})),
             AsyncDriver(AsyncPlug(Plug(server.handle))),
         )
         for name, server in found.items()
