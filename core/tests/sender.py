@@ -2,6 +2,7 @@
 
 python sender.py all  BASE_URL JOURNAL_URL SEED COUNT    every reference, in an order of its own
 python sender.py walk BASE_URL JOURNAL_URL               killed at its first step, its second, …
+python sender.py path BASE_URL JOURNAL_URL               so, too, by a route of two accounts
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import os
 import random
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import attrs
@@ -19,7 +20,9 @@ import attrs
 import qasid
 import qasid.journal.store
 from qasid.drivers.http_sync import RequestsTransport
-from qasid.drivers.sync import SyncDriver
+from qasid.drivers.sync import Clock, SyncDriver, SystemClock
+from qasid.operations import Operations
+from qasid.settings import resolve
 
 #: A lease of 3 · 2 · (0.5 + 1 + 0.2) s = 10.2 s.
 OPTIONS: Final[dict[str, Any]] = {
@@ -28,6 +31,10 @@ OPTIONS: Final[dict[str, Any]] = {
     "max_wait": 0.2,
     "delay": 0,
 }
+
+
+WRONG: Final = "another key"
+SANDBOX: Final = "sandbox"
 
 
 def message(number: int) -> qasid.TextMessage:
@@ -41,6 +48,21 @@ def account(base_url: str, journal_url: str, **more: Any) -> qasid.Account:
     """An account at the sandbox there, with a strict journal."""
     kept: dict[str, Any] = {"journal": "strict", "journal_url": journal_url}
     return qasid.connect("sandbox", base_url=base_url, **kept, **OPTIONS, **more)
+
+
+def route(
+    base_url: str, journal_url: str, *, order: str = "ab", clock: Clock | None = None, a: str = WRONG
+) -> qasid.Route:
+    """A route of two accounts there, whose journal is strict; `a` is the key of the first."""
+    kept: dict[str, Any] = {"journal": "strict", "journal_url": journal_url, **OPTIONS}
+    keys = {"a": a, "b": SANDBOX}
+    accounts = []
+    for name in order:
+        given = {"base_url": base_url, "api_key": keys[name], **kept}
+        resolved = attrs.evolve(resolve("sandbox", given), account=name)
+        driver = SyncDriver(RequestsTransport(base_url), clock or SystemClock())
+        accounts.append(qasid.Account(Operations(resolved), driver))
+    return qasid.Route("both", accounts, close_accounts=True)
 
 
 def send_all(base_url: str, journal_url: str, seed: str, count: str) -> None:
@@ -75,13 +97,14 @@ class Mortal(SyncDriver):
         return SyncDriver._perform(self, effect)
 
 
-def walk(base_url: str, journal_url: str) -> None:
+def walk(base_url: str, journal_url: str, opening: Callable[..., qasid.Account] = account) -> None:
     """One process for each step at which it can be killed; prints a line for each."""
     for step in itertools.count():
         child = os.fork()
         if not child:
-            driver = Mortal(RequestsTransport(base_url), steps=iter(range(step)))
-            account(base_url, journal_url, driver=driver).send(message(2000 + step))
+            opened = opening(base_url, journal_url)
+            driver = Mortal(opened.driver.transport, steps=iter(range(step)))
+            opened.with_driver(driver).send(message(2000 + step))
             os._exit(0)
         code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
         sys.stdout.write(f"{code}\n")
@@ -89,5 +112,10 @@ def walk(base_url: str, journal_url: str) -> None:
             return
 
 
+def path(base_url: str, journal_url: str) -> None:
+    """As `walk`, by a route."""
+    walk(base_url, journal_url, route)
+
+
 if __name__ == "__main__":
-    send_all(*sys.argv[2:]) if sys.argv[1] == "all" else walk(*sys.argv[2:])
+    {"all": send_all, "walk": walk, "path": path}[sys.argv[1]](*sys.argv[2:])

@@ -6,6 +6,7 @@ With SQLite, and with PostgreSQL (`nox -s services`).
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import random
 import signal
@@ -20,6 +21,7 @@ from typing import Final
 
 import pytest
 
+from qasid.account import Account
 from qasid.drivers.http_sync import RequestsTransport
 from qasid.drivers.sync import SyncDriver
 from qasid.drivers.virtual import VirtualClock
@@ -174,10 +176,47 @@ def test_a_process_killed_at_any_step_leaves_what_is_known_or_unknown(url: str) 
     assert len(codes) == len(recorded(url))
 
 
+def test_a_process_killed_between_two_accounts_leaves_it_to_either_of_them(url: str) -> None:
+    """The first account of the route refuses, the second sends, and between all that it is killed.
+
+    Asked for again, by a route whose first account is let in again, no phone has two messages.
+    """
+    emulator = SandboxEmulator()
+    with serve(emulator) as server:
+        walked = subprocess.run(
+            [*SENDER, "path", server.url, url], capture_output=True, check=True, timeout=120
+        )
+        codes = [int(line) for line in walked.stdout.splitlines()]
+        killed = gone(emulator)
+        numbers = [2000 + step for step in range(len(codes))]
+        ends = [_again_by_both(server.url, url, number) for number in numbers]
+    after = gone(emulator)
+    assert [-signal.SIGKILL] * (len(codes) - 1) + [0] == codes
+    assert {1} == {*after.values()}
+    phones = [sender.message(number).to for number in numbers]
+    known = [(killed[to], after[to], end) for to, end in zip(phones, ends, strict=True)]
+    # Before the first account, while it is asked, between the two, while the second is, and after.
+    stages = [stage for stage, _ in itertools.groupby(known)]
+    tried = [(0, 1, "sent"), (0, 0, "unknown")]
+    assert [*tried, *tried, (1, 1, "unknown"), (1, 1, "sent")] == stages
+    assert len(codes) == len(recorded(url))
+
+
+def _again_by_both(base_url: str, url: str, number: int) -> str:
+    """By the second account first, and by a first account that is let in."""
+    clock = VirtualClock()
+    with sender.route(base_url, url, order="ba", clock=clock, a=sender.SANDBOX) as route:
+        return _end(route, number)
+
+
 def _again(base_url: str, url: str, number: int) -> str:
     with sender.account(base_url, url, driver=late(base_url)) as account:
-        try:
-            account.send(sender.message(number))
-        except ProviderError as error:
-            return error.outcome.value if error.outcome else "?"
+        return _end(account, number)
+
+
+def _end(account: Account, number: int) -> str:
+    try:
+        account.send(sender.message(number))
+    except ProviderError as error:
+        return error.outcome.value if error.outcome else "?"
     return "sent"
