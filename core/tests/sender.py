@@ -51,7 +51,12 @@ def account(base_url: str, journal_url: str, **more: Any) -> qasid.Account:
 
 
 def route(
-    base_url: str, journal_url: str, *, order: str = "ab", clock: Clock | None = None, a: str = WRONG
+    base_url: str,
+    journal_url: str,
+    *,
+    order: str = "ab",
+    clock: Clock | None = None,
+    a: str = WRONG,
 ) -> qasid.Route:
     """A route of two accounts there, whose journal is strict; `a` is the key of the first."""
     kept: dict[str, Any] = {"journal": "strict", "journal_url": journal_url, **OPTIONS}
@@ -118,4 +123,5 @@ def path(base_url: str, journal_url: str) -> None:
 
 
 if __name__ == "__main__":
-    {"all": send_all, "walk": walk, "path": path}[sys.argv[1]](*sys.argv[2:])
+    commands: dict[str, Callable[..., None]] = {"all": send_all, "walk": walk, "path": path}
+    commands[sys.argv[1]](*sys.argv[2:])

@@ -60,7 +60,11 @@ def test_a_decision_is_explained(qasid: Command) -> None:
     ended = qasid("route", "explain", "local", "--to", "0912 111 2233")
     assert ["asked sandbox for +98912", "skipped work not for +98912"] == lines(ended.out)
     found = qasid("route", "explain", "alerts", "--to", TO, "--json").data
-    assert {"account": "work", "takes": True, "because": "number 1 in order"} == found["choices"][0]
+    choice = found["choices"][0]
+    assert ("work", True, "number 1 in order") == tuple(
+        choice[key] for key in ("account", "takes", "because")
+    )
+    assert 0 == choice["health"]["acts"]
 
 
 def test_a_recipient_whom_nobody_takes_is_a_no(qasid: Command) -> None:

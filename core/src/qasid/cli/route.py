@@ -49,7 +49,7 @@ def explain(name: str, to: str, as_json: bool) -> None:
     """
     with qasid.connect_route(name) as route:
         explanation = route.explain(qasid.TextMessage(to=to, text=""))
-    rows = [["asked" if c.takes else "skipped", c.account, c.because] for c in explanation.choices]
+    rows = [["asked" if c.takes else "skipped", c.account, c.words] for c in explanation.choices]
     show(explanation, as_json=as_json, text=table(rows))
     if not any(choice.takes for choice in explanation.choices):
         raise click.exceptions.Exit(NO)

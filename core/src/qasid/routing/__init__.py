@@ -5,11 +5,13 @@ from __future__ import annotations
 from qasid.routing.breaker import Tolerance
 from qasid.routing.faces import AsyncRoute, Route, connect_route, connect_route_async
 from qasid.routing.flows import Explanation
+from qasid.routing.health import Health
 from qasid.routing.policies import (
     ByPrefix,
     Cheapest,
     Choice,
     Failover,
+    Healthiest,
     Pinned,
     Policy,
     Weighted,
@@ -22,6 +24,8 @@ __all__ = [
     "Choice",
     "Explanation",
     "Failover",
+    "Health",
+    "Healthiest",
     "Pinned",
     "Policy",
     "Route",

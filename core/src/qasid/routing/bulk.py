@@ -38,12 +38,14 @@ class _Parcel:
 class Bulk:
     """Messages on their way, and by place the receipts of those whose way is over.
 
-    `asked` gives the accounts for one message, in order. `tell` gets receipts as they are final.
+    `asked` gives the accounts for one message, in order; `subject` is what is
+    asked, but for its recipient. `tell` gets receipts as they are final.
     """
 
     route: str
     members: Mapping[str, Member]
     asked: Callable[[Subject], Sequence[str]]
+    subject: Subject
     tell: Tell | None
     repeat_unknown: bool
     promised: Promise
@@ -63,7 +65,7 @@ class Bulk:
         parcels: list[_Parcel] = []
         for index, message in enumerate(messages):
             try:
-                left = self.asked(Subject(operation="send", to=e164(message.to)))
+                left = self.asked(attrs.evolve(self.subject, to=e164(message.to)))
             except ProviderError as error:
                 refused[index] = Receipt(to=message.to, error=error)
             else:
@@ -134,7 +136,9 @@ class Bulk:
 
 
 def _receipt(parcel: _Parcel, end: Receipt | QasidError) -> Receipt:
-    return Receipt(to=parcel.message.to, error=of_batch(end)) if isinstance(end, QasidError) else end
+    return (
+        Receipt(to=parcel.message.to, error=of_batch(end)) if isinstance(end, QasidError) else end
+    )
 
 
 def _by_next(parcels: Sequence[_Parcel]) -> Mapping[str, list[_Parcel]]:

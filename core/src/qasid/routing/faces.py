@@ -18,6 +18,7 @@ from qasid.policies.passage import Attempt
 from qasid.routing.breaker import Breaker, Tolerance
 from qasid.routing.bulk import Tell
 from qasid.routing.flows import Explanation, Order, Routing
+from qasid.routing.health import Health
 from qasid.routing.members import Member
 from qasid.routing.policies import Failover, Policy
 from qasid.routing.switch import AsyncSwitch, Switch
@@ -25,6 +26,8 @@ from qasid.routing.tables import refusal, table_of
 from qasid.values import (
     Acquired,
     Cancelled,
+    DeliveryReport,
+    InboundMessage,
     NumberOrder,
     OtpOrder,
     OtpTicket,
@@ -95,6 +98,20 @@ class Route(Account):
     def explain(self, order: Order) -> Explanation:
         """Which accounts would be asked, in order, and why. Sends nothing."""
         return self._driver.run(self._routing.explain(order))
+
+    def health(self) -> Mapping[str, Health]:
+        """How each account has been doing, as far as this object has seen. Sends nothing."""
+        return self._driver.run(self._routing.health())
+
+    def note_reports(
+        self, reports: Iterable[DeliveryReport | InboundMessage], *, account: str
+    ) -> None:
+        """Note reports that an account's `parse_webhook` gave, for `health`. Sends nothing.
+
+        Those of `delivery_status` are noted already, and messages among them are left out. Raises
+        `SettingsError` for an account that is none of this route's.
+        """
+        self._driver.run(self._routing.note_reports(reports, account))
 
     def send(self, message: Message, *, repeat_unknown: bool = False) -> Receipt:
         """Send one message by the first account that does it. Raises `RouteExhausted`.
@@ -188,6 +205,16 @@ class AsyncRoute(AsyncAccount):
     async def explain(self, order: Order) -> Explanation:
         """See `Route.explain`."""
         return await self._driver.run(self._routing.explain(order))
+
+    async def health(self) -> Mapping[str, Health]:
+        """See `Route.health`."""
+        return await self._driver.run(self._routing.health())
+
+    async def note_reports(
+        self, reports: Iterable[DeliveryReport | InboundMessage], *, account: str
+    ) -> None:
+        """See `Route.note_reports`."""
+        await self._driver.run(self._routing.note_reports(reports, account))
 
     async def send(self, message: Message, *, repeat_unknown: bool = False) -> Receipt:
         """See `Route.send`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final, NoReturn, TypeAlias, TypeVar
 
@@ -25,10 +25,12 @@ from qasid.phone import e164
 from qasid.policies.passage import Attempt
 from qasid.routing.breaker import State
 from qasid.routing.bulk import Bulk, Tell
+from qasid.routing.health import Health
 from qasid.routing.members import Member, Passed, exhausted, path
-from qasid.routing.policies import Cheapest, Choice, Policy, Subject
+from qasid.routing.policies import Cheapest, Choice, Healthiest, Policy, Subject
 from qasid.routing.promises import Promise, promise
 from qasid.routing.rules import goes_on
+from qasid.routing.tables import refusal
 from qasid.values import (
     Acquired,
     Activation,
@@ -67,7 +69,7 @@ class Explanation:
 
     def __str__(self) -> str:
         lines = (
-            f"{'asked' if c.takes else 'skipped'} {c.account}: {c.because}" for c in self.choices
+            f"{'asked' if c.takes else 'skipped'} {c.account}: {c.words}" for c in self.choices
         )
         return "\n".join(lines)
 
@@ -83,6 +85,7 @@ class Routing:
         self.name = name
         self.members = {member.name: member for member in members}
         self.policy = policy
+        self._standing = tuple(self.members)
         self._codes: OrderedDict[str, str] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -156,7 +159,7 @@ class Routing:
         Another process may have done it, and breakers keep those away who would tell.
         """
         passed: list[Passed] = []
-        for name in self._asked(subject):
+        for name in self._asked((yield from self._examined(subject))):
             member = self.members[name]
             try:
                 found = yield from member.tried(make)
@@ -192,7 +195,8 @@ class Routing:
             raise self._cannot("send")
         messages = [*messages]
         promised = self._promise("send", messages, repeat_unknown=repeat_unknown)
-        bulk = Bulk(self.name, self.members, self._asked, tell, repeat_unknown, promised)
+        subject = yield from self._examined(Subject(operation="send"))
+        bulk = Bulk(self.name, self.members, self._asked, subject, tell, repeat_unknown, promised)
         return (yield from bulk.send(messages))
 
     # What belongs to the account of a receipt, a ticket or an activation.
@@ -266,8 +270,28 @@ class Routing:
             member = self.members[name]
             asked = [receipts[index] for index in places]
             reports = yield from member.run(member.operations.delivery_status(asked))
+            member.record.reported((yield Tick()), reports)
             found += [(places[min(i, len(places) - 1)], r) for i, r in enumerate(reports)]
         return [report for _, report in sorted(found, key=lambda pair: pair[0])]
+
+    def note_reports(
+        self, reports: Iterable[DeliveryReport | InboundMessage], account: str
+    ) -> Flow[None]:
+        """Note the reports of one account that came another way."""
+        if account not in self.members:
+            raise refusal(
+                self.name,
+                "account",
+                f"{account!r} is none of this route's",
+                f"name one of: {', '.join(self.members)}",
+            )
+        known = [report for report in reports if isinstance(report, DeliveryReport)]
+        self.members[account].record.reported((yield Tick()), known)
+
+    def health(self) -> Flow[dict[str, Health]]:
+        """How each account has been doing."""
+        now = yield Tick()
+        return {name: member.record.health(now) for name, member in self.members.items()}
 
     def _owner(self, hook: str, account: str | None) -> Member:
         able = [member for member in self.members.values() if member.can(hook)]
@@ -349,26 +373,43 @@ class Routing:
         to = None if isinstance(order, NumberOrder) else e164(order.to)
         now = yield Tick()
         subject = Subject(operation=operation, to=to, drawing=False)
-        choices = self.policy.rank([*self.members], subject)
-        seen = [self._seen(choice, operation, now) for choice in choices]
+        health = yield from self.health()
+        choices = self.policy.rank(self._order(health), attrs.evolve(subject, health=health))
+        known = [attrs.evolve(choice, health=health[choice.account]) for choice in choices]
+        seen = [self._seen(choice, operation, now) for choice in known]
         return Explanation(self.name, operation, tuple(sorted(seen, key=lambda c: not c.takes)))
 
     def _seen(self, choice: Choice, operation: str, now: float) -> Choice:
         """The policy's choice, in the light of what the account can, and of its breaker."""
         member = self.members[choice.account]
         if not member.can(operation):
-            return Choice(member.name, False, f"its provider has no {operation}")
+            return attrs.evolve(choice, takes=False, because=f"its provider has no {operation}")
         breaker, state = member.breaker, member.breaker.state(now)
         if not choice.takes or state is State.CLOSED:
             return choice
         if state is State.HALF_OPEN:
             return attrs.evolve(choice, because=f"{choice.because}; one call at a time, as a probe")
         wait = breaker.wait(now)
-        return Choice(choice.account, False, f"breaker open for another {wait:.0f} s")
+        return attrs.evolve(choice, takes=False, because=f"breaker open for another {wait:.0f} s")
+
+    def _examined(self, subject: Subject) -> Flow[Subject]:
+        """The subject with the health of the accounts, where the policy wants to know."""
+        if isinstance(self.policy, Healthiest):
+            subject = attrs.evolve(subject, health=(yield from self.health()))
+        return subject
+
+    def _order(self, health: Mapping[str, Health], *, keep: bool = False) -> tuple[str, ...]:
+        """The accounts in the order that they stand in, from which a policy goes out."""
+        if not isinstance(self.policy, Healthiest):
+            return self._standing
+        with self._lock:
+            order = self.policy.standing(self._standing, health)
+            self._standing = order if keep else self._standing
+        return order
 
     def _asked(self, subject: Subject) -> list[str]:
         """The accounts to be asked, in order. Raises where there is none."""
-        choices = self.policy.rank([*self.members], subject)
+        choices = self.policy.rank(self._order(subject.health, keep=True), subject)
         if not any(choice.takes for choice in choices):
             raise InvalidRecipient(f"no account of the route {self.name!r} takes this recipient")
         names = [choice.account for choice in choices if choice.takes]

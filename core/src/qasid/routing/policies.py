@@ -14,6 +14,7 @@ from typing import ClassVar, Final, Protocol, TypeAlias
 
 import attrs
 
+from qasid.routing.health import Health
 from qasid.values import Money
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "Cheapest",
     "Choice",
     "Failover",
+    "Healthiest",
     "Pinned",
     "Policy",
     "Subject",
@@ -33,23 +35,34 @@ _PREFIX: Final = re.compile(r"\+[1-9][0-9]{0,14}")
 
 @attrs.frozen
 class Choice:
-    """Whether an account is asked, in the order of the choices, and why or why not."""
+    """Whether an account is asked, in the order of the choices, and why or why not.
+
+    `health` is how it has been doing, where a route explains itself.
+    """
 
     account: str
     takes: bool
     because: str
+    health: Health = attrs.field(default=Health(), eq=False, repr=False)
+
+    @property
+    def words(self) -> str:
+        """The reason, and how the account has been doing where that is known."""
+        return "; ".join(filter(None, [self.because, str(self.health)]))
 
 
 @attrs.frozen(kw_only=True)
 class Subject:
     """What a route is asked to do: for a recipient in E.164, or at the prices of each account.
 
-    With `drawing`, what is left to chance is drawn; without, the likeliest comes first.
+    `health` is told to `Healthiest` alone. With `drawing`, what is left to chance is drawn;
+    without, the likeliest comes first.
     """
 
     operation: str
     to: str | None = None
     prices: Mapping[str, Money | None] = attrs.field(factory=dict)
+    health: Mapping[str, Health] = attrs.field(factory=dict)
     drawing: bool = True
 
 
@@ -207,6 +220,84 @@ class Cheapest:
 
 def _priced(price: Money | None) -> str:
     return "price not known" if price is None else f"costs {price}"
+
+
+#: How many acts, or reports, it takes to judge an account.
+_ENOUGH: Final = 20
+#: How much better an account must be to go before another: five of a hundred messages.
+_MARGIN: Final = 0.05
+#: What a second weighs beside them, and after how many more do not matter.
+_SECOND: Final = 0.05
+_SLOWEST: Final = 2.0
+
+
+@attrs.frozen(eq=False)
+class Healthiest:
+    """The account first whose messages arrive, as far as this route has seen.
+
+    An account is put before another where it is clearly better: where five of a hundred more of
+    what it is asked for is performed and delivered, a second of latency weighing as much as five of
+    a hundred, and more than two seconds as two. Those that are about equal stay in the order they
+    were in, at first that of the route. Of which too little is known, that is fewer than 20 acts or
+    reports, is taken to be as the others are on average.
+
+    A `share` of the calls goes first to one of those that do not come first, all alike, so that
+    they can show that they have recovered. `random` gives numbers from 0 up to 1, one for each
+    call. Raises ValueError for a share that is not between 0 and 1.
+    """
+
+    share: float = attrs.field(default=0.05)
+    random: Callable[[], float] = random.random
+    field: ClassVar[str] = "accounts"
+    names: ClassVar[frozenset[str]] = frozenset()
+
+    @share.validator
+    def _is_share(self, attribute: object, value: float) -> None:
+        if type(value) not in {int, float} or not 0 <= value < 1:
+            raise ValueError("share is a number from 0 up to 1, such as 0.05")
+
+    def standing(self, before: Sequence[str], health: Mapping[str, Health]) -> tuple[str, ...]:
+        """The accounts in order, given the order that they were in before."""
+        scores = _scores(before, health)
+        order: list[str] = []
+        for name in before:
+            worse = (i for i, o in enumerate(order) if scores[name] >= scores[o] + _MARGIN)
+            order.insert(next(worse, len(order)), name)
+        return tuple(order)
+
+    def rank(self, accounts: Sequence[str], subject: Subject) -> list[Choice]:
+        """In the order given; where it is drawn, one of the others is put first."""
+        order = [*accounts]
+        drawn = self._drawn(len(order)) if subject.drawing else 0
+        because = "its turn to show how it does" if drawn else "the healthiest"
+        order.insert(0, order.pop(drawn))
+        rest = [Choice(name, True, f"number {at} by health") for at, name in enumerate(order, 1)]
+        return [attrs.evolve(rest[0], because=because), *rest[1:]]
+
+    def _drawn(self, count: int) -> int:
+        point = self.random()
+        return 1 + int(point / self.share * (count - 1)) if point < self.share and count > 1 else 0
+
+
+def _scores(names: Sequence[str], health: Mapping[str, Health]) -> dict[str, float]:
+    """How good each is; a difference of one is all of its messages."""
+    kept = [health[name] for name in names]
+    performed = _filled([one.performed if one.acts >= _ENOUGH else None for one in kept])
+    delivered = _filled([one.delivered if one.reports >= _ENOUGH else None for one in kept])
+    waits = _filled([_wait(one) if one.acts >= _ENOUGH else None for one in kept])
+    found = zip(names, performed, delivered, waits, strict=True)
+    return {name: done * arrived - _SECOND * wait for name, done, arrived, wait in found}
+
+
+def _filled(given: Sequence[float | None]) -> list[float]:
+    """The numbers, with their mean where there is none; which one does not matter without any."""
+    known = [number for number in given if number is not None]
+    mean = sum(known) / len(known) if known else 1.0
+    return [mean if number is None else number for number in given]
+
+
+def _wait(health: Health) -> float | None:
+    return None if health.latency is None else min(health.latency.total_seconds(), _SLOWEST)
 
 
 @attrs.frozen

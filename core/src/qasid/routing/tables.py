@@ -11,7 +11,15 @@ import attrs
 from qasid import settings
 from qasid.errors import ProviderNotFound, SettingsError
 from qasid.routing.breaker import Tolerance
-from qasid.routing.policies import ByPrefix, Cheapest, Failover, Pinned, Policy, Weighted
+from qasid.routing.policies import (
+    ByPrefix,
+    Cheapest,
+    Failover,
+    Healthiest,
+    Pinned,
+    Policy,
+    Weighted,
+)
 
 __all__ = ["FIELDS", "POLICIES", "Table", "refusal", "table_of"]
 
@@ -34,6 +42,7 @@ POLICIES: Final[Mapping[str, tuple[Callable[..., Policy], tuple[str, ...]]]] = {
     "weighted": (Weighted, ("weights",)),
     "prefix": (ByPrefix, ("prefixes", "otherwise")),
     "cheapest": (Cheapest, ()),
+    "healthiest": (Healthiest, ()),
     "pinned": (Pinned, ("account",)),
 }
 
