@@ -171,7 +171,7 @@ def test_the_recipients_fault_is_not_the_accounts(opened: Any) -> None:
 
 @both_faces
 def test_reports_of_a_webhook_are_noted_for_their_account(opened: Any) -> None:
-    """Those that are messages are left out; the time is that from the acceptance."""
+    """Those that are messages are left out; the route knows when it was accepted."""
     with opened(servers("a", "b")) as route:
         identity = route.send(HELLO).id
         given = [InboundMessage(text="hi"), report(identity, at=7)]
@@ -179,8 +179,9 @@ def test_reports_of_a_webhook_are_noted_for_their_account(opened: Any) -> None:
         found = route.health()
         with pytest.raises(SettingsError, match="'c' is none of this route's; name one of: a, b"):
             route.note_reports(given, account="c")
-    assert (1, timedelta(seconds=7)) == (found["a"].reports, found["a"].delivery)
-    assert 0 == found["b"].reports
+    assert 1 == found["a"].reports
+    assert found["a"].delivery is not None
+    assert Health() == found["b"]
 
 
 # The healthiest first.
@@ -286,7 +287,7 @@ def test_what_is_drawn_is_told() -> None:
     assert Choice("a", True, "the healthiest") == told[0]
 
 
-@pytest.mark.parametrize("share", [-0.1, 1, 1.5, True, "1", float("nan")])
+@pytest.mark.parametrize("share", [-0.1, 1, 1.5, True, "0.1", float("nan")])
 def test_a_share_that_is_none_is_refused(share: Any) -> None:
     """When the policy is made."""
     with pytest.raises(ValueError, match="share is a number"):
@@ -326,7 +327,8 @@ def test_a_number_is_rented_by_the_healthiest_too() -> None:
     """What an account seldom has, another is asked for first."""
     found = servers("a", "b")
     found["a"].faults.extend([reply(503)] * 20)
-    with FACES[0](found, Healthiest(share=0)) as route:
+    room = {"max_open": 99, "max_per_day": 99}
+    with FACES[0](found, Healthiest(share=0), settings=room) as route:
         for _ in range(20):
             assert "b" == route.acquire_number("shop", "SA").account
         before = len(found["a"].requests)
