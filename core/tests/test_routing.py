@@ -691,6 +691,16 @@ def test_the_offers_of_all_accounts_say_whose_they_are(opened: Any) -> None:
 
 
 @both_faces
+def test_what_is_posted_for_a_number_is_read_by_its_account(opened: Any) -> None:
+    """The activation tells whose it is."""
+    posted = Request(method="POST", url="https://x.test/", json={"text": "1234"})
+    with opened(servers("a", "b")) as route:
+        activation = route.acquire_number("shop", "SA")
+        (message,) = route.receive_webhook(posted, activation)
+    assert ("1234", activation.number) == (message.text, message.to)
+
+
+@both_faces
 def test_a_code_is_verified_where_it_was_sent_by(opened: Any) -> None:
     """The route remembers it, in any form of the number."""
     found = servers("a", "b")
