@@ -72,6 +72,7 @@ def test_a_report_that_says_the_same_again_is_none() -> None:
     record.reported(0, [report("m1", FAILED)] * 3)
     record.reported(3599, [report("m1", FAILED)])
     assert (1, 0.0) == (record.health(3599).reports, record.health(3599).delivered)
+    assert Health() == record.health(3600)
     record.reported(3599, [report("m1")])
     assert (1, 1.0) == (record.health(3600).reports, record.health(3600).delivered)
 

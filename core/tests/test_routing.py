@@ -693,7 +693,12 @@ def test_the_offers_of_all_accounts_say_whose_they_are(opened: Any) -> None:
 @both_faces
 def test_what_is_posted_for_a_number_is_read_by_its_account(opened: Any) -> None:
     """The activation tells whose it is."""
-    posted = Request(method="POST", url="https://x.test/", content=b'{"text": "1234"}')
+    posted = Request(
+        method="POST",
+        url="https://x.test/",
+        headers={"Content-Type": "application/json"},
+        content=b'{"text": "1234"}',
+    )
     with opened(servers("a", "b")) as route:
         activation = route.acquire_number("shop", "SA")
         (message,) = route.receive_webhook(posted, activation)
