@@ -59,7 +59,7 @@ def rentals(opened: Opener) -> Rentals:
     return opened(":memory:")
 
 
-def begin(rentals: Rentals, count: int = 1, **changed: Any) -> list[int]:
+def begin(rentals: Rentals, count: int = 1, **changed: Any) -> list[str]:
     """Ask to rent that many numbers, now and for twenty minutes unless told."""
     usual = {"now": NOW, "lifetime": LIFETIME, "price": None, "options": PLENTY}
     return rentals.begin(changed.pop("account", "work"), "fine", count, **{**usual, **changed})
@@ -314,7 +314,7 @@ def test_two_that_race_do_not_pass_the_cap(path: Path, opened: Opener) -> None:
     """Each with a connection of its own, as two processes have."""
     options = Options(max_open=5, max_per_day=100)
     start = threading.Barrier(4)
-    allowed: list[int] = []
+    allowed: list[str] = []
 
     def race(rentals: Rentals) -> None:
         start.wait()
@@ -471,7 +471,7 @@ def test_a_number_more_than_was_asked_for_is_written_down_too(rentals: Rentals) 
 def test_a_book_that_nobody_closes_is_closed() -> None:
     """An account that is dropped without closing leaves no open file, and no warning."""
     forgotten = Rentals()
-    connection = forgotten._database._connection
+    connection = forgotten._home._database._connection
     del forgotten
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         connection.execute("SELECT 1")

@@ -18,7 +18,7 @@ from qasid.errors import ProviderError, QasidError
 from qasid.journal.records import Answer, Operation
 from qasid.operations import GONE, Message, Operations
 from qasid.policies.passage import Attempt
-from qasid.rentals import Rentals
+from qasid.rentals import Fallback, Rentals
 from qasid.settings import Resolved, resolve
 from qasid.tokens import TokenStore
 from qasid.values import (
@@ -60,12 +60,13 @@ def connect(
     """Open an account by its name in ``qasid.toml``, or by its provider's name.
 
     `settings` are the provider's fields and the `Options`; what is not given comes from the
-    environment and from ``qasid.toml``. `rentals` is the book that the renting budget is kept by,
-    in memory unless given, or that of the user where the provider has an `unused_cap`. `wrappers`
-    are pluggy plugins put around this account's hooks, and `listeners` are told what becomes of its
-    acts: see `qasid.events`. `driver` takes the place of the network, in tests; then tokens are
-    kept in `token_store` alone, which else takes the place of the one that the option `tokens`
-    says. Where no account has the name, it may be that of a route.
+    environment and from ``qasid.toml``. `rentals` is the book that the renting budget is kept by:
+    unless given, that in the account's journal if it keeps one, and else one in memory, or that of
+    the user where the provider has an `unused_cap`. `wrappers` are pluggy plugins put around this
+    account's hooks, and `listeners` are told what becomes of its acts: see `qasid.events`. `driver`
+    takes the place of the network, in tests; then tokens are kept in `token_store` alone, which
+    else takes the place of the one that the option `tokens` says. Where no account has the name, it
+    may be that of a route.
 
     Nothing is sent. Raises `SettingsError`, `ProviderNotFound`, `PluginError`.
     """
@@ -76,9 +77,8 @@ def connect(
 
         return connect_route(name, listeners=listeners, **opening, **settings)
     resolved = resolve(name, settings)
-    kept, shared = _vault(resolved, driver, token_store), _counted_for_all(resolved, driver)
-    driver = driver or _driver(resolved)
-    return Account(Operations(resolved, rentals, wrappers, listeners, kept, shared), driver)
+    operations = _operations(resolved, rentals, driver, wrappers, listeners, token_store)
+    return Account(operations, driver or _driver(resolved))
 
 
 def connect_async(
@@ -102,9 +102,8 @@ def connect_async(
 
         return connect_route_async(name, listeners=listeners, **opening, **settings)
     resolved = resolve(name, settings)
-    kept, shared = _vault(resolved, driver, token_store), _counted_for_all(resolved, driver)
-    driver = driver or _async_driver(resolved)
-    return AsyncAccount(Operations(resolved, rentals, wrappers, listeners, kept, shared), driver)
+    operations = _operations(resolved, rentals, driver, wrappers, listeners, token_store)
+    return AsyncAccount(operations, driver or _async_driver(resolved))
 
 
 def _is_route(name: str) -> bool:
@@ -116,10 +115,33 @@ def _vault(resolved: Resolved, driver: object, store: TokenStore | None) -> Vaul
     return None if driver is not None and store is None else vault(resolved, store)
 
 
+def _operations(
+    resolved: Resolved,
+    rentals: Rentals | None,
+    driver: object,
+    wrappers: Iterable[object],
+    listeners: Iterable[object],
+    store: TokenStore | None,
+) -> Operations:
+    return Operations(
+        resolved,
+        rentals,
+        wrappers,
+        listeners,
+        _vault(resolved, driver, store),
+        shared=_counted_for_all(resolved, driver),
+        inherits=isinstance(rentals, Fallback) or _is_real(resolved, driver),
+    )
+
+
 def _counted_for_all(resolved: Resolved, driver: object) -> bool:
     """Whether what is rented has to be counted over all processes: the provider does so too."""
-    real = driver is None and resolved.provider.base_url.startswith("https:")
-    return real and resolved.provider.info.unused_cap is not None
+    return _is_real(resolved, driver) and resolved.provider.info.unused_cap is not None
+
+
+def _is_real(resolved: Resolved, driver: object) -> bool:
+    """Whether it is the provider itself that is talked to, and no test's server."""
+    return driver is None and resolved.provider.base_url.startswith("https:")
 
 
 def _driver(resolved: Resolved) -> SyncDriver:

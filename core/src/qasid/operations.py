@@ -37,9 +37,9 @@ from qasid.journal.records import Answer, Operation, Return
 from qasid.journal.resolution import inquiry
 from qasid.line import Line
 from qasid.phone import e164
-from qasid.policies.journal import Journaling
+from qasid.policies.journal import Journaling, persisting
 from qasid.policies.passage import Attempt, surely_not_performed
-from qasid.rentals import Rentals, user_rentals
+from qasid.rentals import Fallback, Inheriting, Rentals, user_rentals
 from qasid.settings import Resolved
 from qasid.values import (
     Acquired,
@@ -81,11 +81,16 @@ _HOPELESS: Final = (
     JournalUnavailable,
 )
 
+# Of the book of rentals, wherever it is.
+_UNWRITTEN: Final = (SettingsError, JournalUnavailable)
+
 
 class Operations:
     """The operations of one account, each a flow.
 
-    Without `rentals` it keeps a book of its own, in memory, or if `shared` that of the user.
+    Without `rentals` it keeps a book of its own: in the journal if it has one, and else in memory,
+    or if `shared` that of the user. Into the journal comes, if `inherits`, what the account has in
+    the user's.
     """
 
     def __init__(
@@ -96,15 +101,17 @@ class Operations:
         listeners: Iterable[object] = (),
         vault: Vault | None = None,
         shared: bool = False,
+        inherits: bool = False,
     ) -> None:
         self.name = resolved.account
         self.options = resolved.options
         self.line = Line(resolved, wrappers, vault)
         self.info = self.line.info
         self._reporter = Reporter(self.name, resolved.provider_name, Listeners(listeners))
-        self.journal = Journaling(resolved)
+        free = rentals is None or isinstance(rentals, Fallback)
+        self.journal = Journaling(resolved, counts=free)
         self._closes_rentals = rentals is None
-        self.rentals = rentals or (user_rentals() if shared else Rentals())
+        self.rentals = self._journaled(inherits) or rentals or _own(shared)
 
     def close(self) -> None:
         """Close the journal, and the book of rentals if it is the account's own."""
@@ -115,6 +122,13 @@ class Operations:
     def can(self, hook: str) -> bool:
         """Whether the account's provider has the hook."""
         return self.line.can(hook)
+
+    def _journaled(self, inherits: bool) -> Rentals | None:
+        """The book in the journal, where the account's rentals are counted there."""
+        if self.journal.book is None or not self.journal.counts:
+            return None
+        home = self.journal.book.shelf
+        return Rentals(Inheriting(home, self.name) if inherits else home)
 
     # The account.
 
@@ -133,6 +147,7 @@ class Operations:
     def balance(self) -> Flow[Money]:
         """Tell the credit."""
         money = _one((yield from self.line.ask("balance")), Money)
+        yield from self.journal.note(money)
         yield from self._reporter.balance(money, self.options.low_balance)
         return money
 
@@ -157,21 +172,21 @@ class Operations:
     def _acquire(self, order: NumberOrder, attempts: list[Attempt]) -> Flow[Acquired]:
         price = yield from self._price(order)
         now = yield Now()
-        rows: list[int] = []
+        claims: list[str] = []
         try:
-            yield Call(lambda: rows.extend(self._begin(order, now, price)))
+            yield Call(lambda: claims.extend(self._begin(order, now, price)))
             given = yield from self.line.ask("acquire_number", attempts, order=order)
             found = _acquired(given, self.name)
         except GeneratorExit:  # no more effects
             raise
         except BaseException as error:
-            if surely_not_performed(error, attempts):
-                yield Call(functools.partial(self.rentals.cancel, rows))
+            if claims and surely_not_performed(error, attempts):
+                yield from self._cancel(claims)
             raise
-        yield Call(functools.partial(self._settle, rows, found))
+        yield from self._settle(claims, found)
         return found
 
-    def _begin(self, order: NumberOrder, now: datetime, price: Money | None) -> list[int]:
+    def _begin(self, order: NumberOrder, now: datetime, price: Money | None) -> list[str]:
         return self.rentals.begin(
             self.name,
             self.line.provider_name,
@@ -183,11 +198,19 @@ class Operations:
             unused_cap=self.info.unused_cap,
         )
 
-    def _settle(self, rows: list[int], found: Acquired) -> None:
+    def _cancel(self, claims: list[str]) -> Flow[None]:
+        try:
+            yield from self.journal.booked(functools.partial(self.rentals.cancel, claims))
+        except _UNWRITTEN as error:  # they count until their time is over
+            _log.warning("%s: %d not rented, but counted: %s", self.name, len(claims), error)
+
+    def _settle(self, claims: list[str], found: Acquired) -> Flow[None]:
         unknown = [e for e in found.failures.values() if e.outcome is Outcome.UNKNOWN]
         try:
-            self.rentals.settle(rows, found, unknown=len(unknown))
-        except SettingsError as error:  # paid for: the caller gets it, come what may
+            yield from persisting(
+                functools.partial(self.rentals.settle, claims, found, unknown=len(unknown))
+            )
+        except _UNWRITTEN as error:  # paid for: the caller gets it, come what may
             _log.warning("%s: %d rented, but not written down: %s", self.name, len(found), error)
 
     def _price(self, order: NumberOrder) -> Flow[Money | None]:
@@ -216,7 +239,7 @@ class Operations:
     def _note_use(self, activation: Activation, found: Iterable[object]) -> Flow[None]:
         had = any(isinstance(item, InboundMessage) for item in found)
         if had and self.info.unused_cap is not None:
-            yield Call(functools.partial(self._mark, activation, "used"))
+            yield from self._mark(activation, "used")
 
     def wait(
         self,
@@ -301,19 +324,20 @@ class Operations:
             )
         except GONE as error:
             state = "kept" if isinstance(error, ReleaseRefused) else "closed"
-            yield Call(functools.partial(self._mark, activation, state))
+            yield from self._mark(activation, state)
             raise
-        yield Call(functools.partial(self._mark, activation, "closed"))
+        yield from self._mark(activation, "closed")
         return _one(released, Released)
 
-    def _mark(self, activation: Activation, state: str) -> None:
+    def _mark(self, activation: Activation, state: str) -> Flow[None]:
+        book, identity = self.rentals, activation.id
+        note = functools.partial(book.mark, self.name, identity, state)
+        if state == "used":
+            note = functools.partial(book.use, self.name, identity)
         try:
-            if state == "used":
-                self.rentals.use(self.name, activation.id)
-            else:
-                self.rentals.mark(self.name, activation.id, state)
-        except SettingsError as error:
-            _log.warning("%s: %s is %s, but not noted: %s", self.name, activation.id, state, error)
+            yield from self.journal.booked(note)
+        except _UNWRITTEN as error:
+            _log.warning("%s: %s is %s, but not noted: %s", self.name, identity, state, error)
 
     # Messages and one-time passwords.
 
@@ -446,6 +470,10 @@ class Operations:
         found = self.parse_webhook(request)
         yield from self._note_use(activation, found)
         return [_addressed(item, activation) for item in found]
+
+
+def _own(shared: bool) -> Rentals:
+    return user_rentals() if shared else Rentals()
 
 
 def _addressed(

@@ -30,7 +30,11 @@ _DRIVERS: Final = {
 _CONNECT: Final[Mapping[str, dict[str, Any]]] = {
     # Transactions are begun by us: Python's own idea of them leaves out reads and schema changes.
     "sqlite": {"timeout": _PATIENCE, "isolation_level": None},
-    "postgresql": {"connect_timeout": int(_PATIENCE)},
+    "postgresql": {
+        "connect_timeout": int(_PATIENCE),
+        # Milliseconds, for a server that is gone without a word; where the system can do that.
+        "tcp_user_timeout": int(_PATIENCE * 1000),
+    },
 }
 # One thread at a time writes to a file: they queue here, as SQLite's own waiting is not in turn.
 _POOL: Final[Mapping[str, dict[str, Any]]] = {
@@ -39,12 +43,14 @@ _POOL: Final[Mapping[str, dict[str, Any]]] = {
 }
 _WAL: Final = "PRAGMA journal_mode = WAL"
 _LOCKS: Final = f"SET lock_timeout = '{_PATIENCE:.0f}s'"
+# What is read after a lock was waited for is what stands there then, whatever the server's default.
+_ISOLATION: Final = "SET default_transaction_isolation = 'read committed'"
 # Of SQLite's, NORMAL with a WAL loses nothing when a process ends, but may when the power fails.
 _SETTINGS: Final = {
     ("sqlite", False): (_WAL, "PRAGMA synchronous = NORMAL"),
     ("sqlite", True): (_WAL, "PRAGMA synchronous = FULL"),
-    ("postgresql", False): (_LOCKS,),
-    ("postgresql", True): (_LOCKS,),
+    ("postgresql", False): (_LOCKS, _ISOLATION),
+    ("postgresql", True): (_LOCKS, _ISOLATION),
 }
 # Held until the transaction ends: one process at a time brings the schema up to date.
 _SCHEMA_LOCK: Final = {"sqlite": "SELECT 1", "postgresql": "SELECT pg_advisory_xact_lock(71830442)"}
@@ -86,7 +92,7 @@ class Database:
                 if not error.connection_invalidated:
                     raise
             return self._once(act)
-        except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError) as error:
+        except (sa.exc.SQLAlchemyError, sqlite3.Error, OSError, UnicodeEncodeError) as error:
             raise _unavailable(self._engine.url, error) from None
 
     def _once(self, act: Callable[[sa.Connection], T]) -> T:

@@ -9,16 +9,18 @@ import sqlalchemy as sa
 
 __all__ = [
     "REVISIONS",
+    "balance",
     "meta",
     "metadata",
     "operation",
     "otp_code",
     "otp_guesses",
     "otp_pause",
+    "rental",
 ]
 
 #: Every schema version that this Qasid knows, oldest first, as in `migrations/versions`.
-REVISIONS: Final = ("v1", "v2")
+REVISIONS: Final = ("v1", "v2", "v3")
 
 
 class Moment(sa.TypeDecorator[datetime]):
@@ -113,4 +115,34 @@ otp_pause: Final = sa.Table(
     sa.Column("times", sa.Integer, nullable=False),
     sa.Column("began_at", Moment, nullable=False),
     sa.Column("ends_at", Moment, nullable=False),
+)
+
+# The book of rentals, whose statements are in `qasid.rentals`: they are the same in a file without
+# SQLAlchemy, and so are the types. Moments are seconds since 1970.
+
+rental: Final = sa.Table(
+    "rental",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    sa.Column("claim", sa.Text, nullable=False, unique=True),
+    sa.Column("account", sa.Text, nullable=False),
+    sa.Column("provider", sa.Text, nullable=False),
+    sa.Column("state", sa.Text, nullable=False),
+    sa.Column("begun_at", sa.Double, nullable=False),
+    sa.Column("ends_at", sa.Double, nullable=False),
+    sa.Column("activation_id", sa.Text),
+    sa.Column("activation", sa.Text),
+    sa.Column("amount", sa.Text),
+    sa.Column("currency", sa.Text),
+    sa.Column("used", sa.Integer, nullable=False, server_default="0"),
+    sa.Index("rental_account", "account", "begun_at"),
+)
+
+balance: Final = sa.Table(
+    "balance",
+    metadata,
+    sa.Column("account", sa.Text, primary_key=True),
+    sa.Column("seen_at", Moment, primary_key=True),
+    sa.Column("amount", sa.Text, nullable=False),
+    sa.Column("currency", sa.Text, nullable=False),
 )

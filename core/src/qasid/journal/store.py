@@ -10,9 +10,12 @@ import attrs
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from qasid.journal import schema
+from qasid.journal import balances, schema
+from qasid.journal.balances import Balance
 from qasid.journal.database import Database
 from qasid.journal.records import OVER, Ending, Intent, Operation, Standing, State, digest
+from qasid.journal.shelf import Shelf
+from qasid.values import Money
 
 __all__ = ["Journal"]
 
@@ -34,6 +37,7 @@ class Journal:
     def __init__(self, account: str, url: str | None, *, durable: bool) -> None:
         self._database = Database(account, url, durable=durable)
         self._key: bytes | None = None
+        self.shelf = Shelf(self._database)  # where a book of rentals has its home
 
     @property
     def address(self) -> object:
@@ -106,6 +110,14 @@ class Journal:
         mine = [] if account is None else [_op.account == account]
         strike = sa.delete(schema.operation).where(*old, *mine)
         return self._transact(lambda run, _: run.execute(strike).rowcount)
+
+    def note(self, account: str, money: Money, now: datetime) -> None:
+        """Write down what the account has left."""
+        self._database.transact(lambda run: balances.note(run, account, money, now))
+
+    def balance(self, account: str, until: datetime) -> Balance | None:
+        """The last balance of the account that was written down until that moment."""
+        return self._database.transact(lambda run: balances.before(run, account, until))
 
     def _page(self, wanted: sa.Select[Any]) -> Sequence[Any]:
         return self._transact(lambda run, _: run.execute(wanted.limit(_PAGE)).mappings().all())

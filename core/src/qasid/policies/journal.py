@@ -12,7 +12,7 @@ import functools
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias, TypeVar
 
 import attrs
 
@@ -27,11 +27,15 @@ from qasid.errors import (
 )
 from qasid.journal import records, results
 from qasid.journal.records import Ending, Intent, Operation, Standing, State
+from qasid.policies.outage import Outage
 from qasid.policies.passage import Attempt, surely_not_performed
+from qasid.rentals import Home
 from qasid.settings import Options, Resolved
+from qasid.values import Money
 
-__all__ = ["Act", "Book", "Journaling", "lease"]
+__all__ = ["Act", "Book", "Journaling", "lease", "persisting"]
 
+T = TypeVar("T")
 Act: TypeAlias = Callable[[Sequence[Any], list[Attempt]], Flow[Sequence[Any]]]
 
 _log = logging.getLogger("qasid")
@@ -51,6 +55,10 @@ class Book(Protocol):
     def address(self) -> object:
         """Where it is: equal for all that is written down in one place."""
 
+    @property
+    def shelf(self) -> Home:
+        """Where the account's book of rentals is kept too."""
+
     def begin(self, intents: Sequence[Intent], now: datetime) -> list[Standing | None]:
         """Write down what is about to be tried; see `Journal.begin`."""
 
@@ -59,6 +67,9 @@ class Book(Protocol):
 
     def settle(self, endings: Sequence[Ending], now: datetime) -> int:
         """Write down what became of it; see `Journal.settle`."""
+
+    def note(self, account: str, money: Money, now: datetime) -> None:
+        """Write down a balance; see `Journal.note`."""
 
     def close(self) -> None:
         """Give the connections back."""
@@ -76,13 +87,19 @@ def lease(options: Options) -> timedelta:
 
 
 class Journaling:
-    """The journal as one account keeps it: `off`, `on` or `strict`."""
+    """The journal as one account keeps it: `off`, `on` or `strict`.
 
-    def __init__(self, resolved: Resolved) -> None:
+    Where it `counts` what the account may rent, nothing is rented without it in any mode: a budget
+    that cannot be counted cannot be kept.
+    """
+
+    def __init__(self, resolved: Resolved, *, counts: bool = False) -> None:
         options = resolved.options
         self.account = resolved.account
         self.strict = options.journal == "strict"
         self.book = None if options.journal == "off" else _book(resolved, self.strict)
+        self.counts = counts and self.book is not None
+        self.outage = Outage(resolved.account)
         self._of = {
             "account": resolved.account,
             "provider": resolved.provider_name,
@@ -167,9 +184,53 @@ class Journaling:
         """What is written down of one request before it is tried."""
         return records.intent(hook, request, **self._of)
 
-    def lets(self, request: Any) -> bool:
+    def lets(self, hook: str, request: Any) -> bool:
         """Whether the request may be tried without a record of it."""
-        return not self.strict and request.reference is None
+        return not (self.strict or self._counted(hook)) and request.reference is None
+
+    def refusal(self, hook: str, error: JournalUnavailable) -> JournalUnavailable:
+        """What is said where the request may not be tried."""
+        if self._counted(hook):
+            return JournalUnavailable(f"{error}; it counts what may be rented, so nothing was")
+        return error
+
+    def _counted(self, hook: str) -> bool:
+        return self.counts and hook == "acquire_number"
+
+    def booked(self, act: Callable[[], T]) -> Flow[T]:
+        """Do something with the book of rentals, which may be in the journal."""
+        if self.counts:
+            return (yield from self.outage.reach(act))
+        given: T = yield Call(act)
+        return given
+
+    def note(self, money: Money) -> Flow[None]:
+        """Write down a balance, as evidence for later; where that cannot be, it is said."""
+        if self.book is None:
+            return
+        write = functools.partial(self.book.note, self.account, money, (yield Now()))
+        try:
+            yield from self.outage.reach(write)
+        except JournalUnavailable as error:
+            self.warn("the balance is not written down", error)
+
+    def warn(self, what: str, error: JournalUnavailable) -> None:
+        """Log it; an outage has been logged, once for all that it concerns."""
+        level = logging.INFO if self.outage.lasts else logging.WARNING
+        _log.log(level, "%s: %s: %s", self.account, what, error)
+
+
+def persisting(act: Callable[[], T]) -> Flow[T]:
+    """Do what cannot be done later, trying for 7.5 s. Raises the last `JournalUnavailable`."""
+    for pause in _PERSISTENCE:
+        try:
+            given: T = yield Call(act)
+        except JournalUnavailable:
+            yield Sleep(pause)
+        else:
+            return given
+    given = yield Call(act)
+    return given
 
 
 def _book(resolved: Resolved, strict: bool) -> Book:
@@ -210,7 +271,8 @@ class _Run:
         intents = [self.journaling.intent(self.hook, self.requests[i]) for i in left]
         now, tick = (yield Now()), (yield Tick())
         try:
-            found = yield Call(functools.partial(self.begin, intents, now))
+            begin = functools.partial(self.begin, intents, now)
+            found = yield from self.journaling.outage.reach(begin)
         except JournalUnavailable as error:
             return self._unrecorded(left, error)
         except GeneratorExit:  # no more effects
@@ -226,11 +288,13 @@ class _Run:
 
     def _unrecorded(self, left: Sequence[int], error: JournalUnavailable) -> list[int]:
         """Which of them may be tried all the same. Raises the error where that is none at all."""
-        rest = [i for i in left if self.journaling.lets(self.requests[i])]
+        lets = functools.partial(self.journaling.lets, self.hook)
+        error = self.journaling.refusal(self.hook, error)
+        rest = [i for i in left if lets(self.requests[i])]
         self.results |= {i: error for i in left if i not in rest}
         if not rest and len(left) == len(self.requests):
             raise error
-        _warn(self.journaling.account, self.hook, f"is tried {len(rest)} times unrecorded", error)
+        self.journaling.warn(f"{self.hook} is tried {len(rest)} times unrecorded", error)
         return rest
 
     def _free(
@@ -273,17 +337,15 @@ class _Run:
     def _settle(self, tries: Mapping[str, Any], attempts: list[Attempt]) -> Flow[int]:
         """Write it down; what cannot be written is said, and no more. Gives how many there were."""
         endings = [_ending(claim, end, attempts) for claim, end in tries.items()]
-        now = yield Now()
-        for pause in (*_PERSISTENCE, 0.0):
-            try:
-                count: int = yield Call(functools.partial(self.book.settle, endings, now))
-            except JournalUnavailable as error:
-                problem = error
-            else:
-                return count
-            yield Sleep(pause)
-        _warn(self.journaling.account, self.hook, "ended, and how is not recorded", problem)
-        return len(endings)
+        settle = functools.partial(self.book.settle, endings, (yield Now()))
+        try:
+            count: int = yield from persisting(settle)
+        except JournalUnavailable as error:
+            name = self.journaling.account
+            _log.warning("%s: %s ended, and how is not recorded: %s", name, self.hook, error)
+            return len(endings)
+        self.journaling.outage.over()
+        return count
 
 
 def _not_tried(requests: Sequence[Any], attempts: list[Attempt]) -> Flow[Sequence[Any]]:
@@ -321,7 +383,3 @@ def _conflict(reference: str | None, operation: Operation) -> ReferenceConflict:
         f" ({operation.id} in the journal); give this one a reference of its own",
         outcome=Outcome.NOT_PERFORMED,
     )
-
-
-def _warn(account: str, hook: str, what: str, error: JournalUnavailable) -> None:
-    _log.warning("%s: %s %s: %s", account, hook, what, error)
