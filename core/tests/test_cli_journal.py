@@ -147,7 +147,9 @@ def test_a_person_settles_what_no_provider_can_tell(qasid: Command) -> None:
     assert NO == ended.code
     assert f"A person must decide: look at sandbox for send {TO} at about" in ended.err
     assert f"qasid journal resolve {one} --as performed" in ended.err
-    assert "A hint, and no proof: sandbox has 100.00 USD left." in ended.err
+    assert (
+        "proof: the balance of sandbox is 100.00 USD now, and none was noted before." in ended.err
+    )
     settled = qasid("journal", "resolve", one, "--as", "performed", "--json")
     assert [{"id": one, "state": "performed", "words": "as you say"}] == settled.data
     assert "person" == qasid("journal", "show", one, "--json").data["settled_by"]

@@ -18,11 +18,14 @@ from typing import Any, Final, TypeAlias
 import attrs
 import pytest
 
-from qasid import database
-from qasid.errors import BudgetExceeded, SettingsError
+from qasid import database, journal
+from qasid.errors import BudgetExceeded, JournalUnavailable, SettingsError
 from qasid.rentals import Rentals
 from qasid.settings import Options
 from qasid.values import Activation, Money, UnusedCap
+
+from . import databases
+from .databases import KINDS
 
 Opener: TypeAlias = Callable[[Path | str], Rentals]
 
@@ -53,10 +56,17 @@ def opened() -> Iterator[Opener]:
         one.close()
 
 
-@pytest.fixture
-def rentals(opened: Opener) -> Rentals:
-    """A book in memory."""
-    return opened(":memory:")
+@pytest.fixture(params=["memory", *KINDS])
+def rentals(request: pytest.FixtureRequest, opened: Opener, tmp_path: Path) -> Iterator[Rentals]:
+    """A book in memory, and in a journal of either kind."""
+    if request.param == "memory":
+        yield opened(":memory:")
+        return
+    with (
+        databases.database(request.param, tmp_path) as url,
+        contextlib.closing(journal.opened("work", url)) as kept,
+    ):
+        yield Rentals(kept.shelf)
 
 
 def begin(rentals: Rentals, count: int = 1, **changed: Any) -> list[str]:
@@ -136,7 +146,9 @@ def test_a_book_of_an_earlier_version_is_read_on(path: Path) -> None:
     """What it lacks is added, and nothing of it is lost."""
     with contextlib.closing(Rentals(path)) as rentals:
         begin(rentals)
-    _run(path, "ALTER TABLE rental DROP COLUMN used")
+    _run(path, "DROP INDEX rental_claim")
+    for column in ("used", "claim"):
+        _run(path, f"ALTER TABLE rental DROP COLUMN {column}")
     with contextlib.closing(Rentals(path)) as rentals:
         assert ["pending"] == states(rentals)
         rentals.use("work", "1")
@@ -415,10 +427,10 @@ def test_a_damaged_activation_hides_no_other_rental(
     assert ["the stored activation '1' cannot be read"] == [r.message for r in caplog.records]
 
 
-def test_an_activation_that_no_file_can_hold_is_a_settings_error(rentals: Rentals) -> None:
+def test_an_activation_that_cannot_be_stored_is_an_error_of_the_book(rentals: Rentals) -> None:
     """It stays pending, so that the number counts."""
     rows = begin(rentals)
-    with pytest.raises(SettingsError, match="surrogates not allowed"):
+    with pytest.raises((SettingsError, JournalUnavailable), match="surrogates not allowed"):
         rentals.settle(rows, [activation(id="\ud83d")])
     assert ["pending"] == states(rentals)
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
-from datetime import UTC, datetime
-
 import click
 
+from qasid.cli.books import open_books
 from qasid.cli.output import say, show, table
-from qasid.cli.session import account_option, json_option, open_rentals
+from qasid.cli.session import account_option, json_option
 from qasid.rentals import Rental
 
 
@@ -21,12 +19,13 @@ def command(account: str | None, as_json: bool) -> None:
     "pending" was asked for and never answered: it may or may not be rented. "kept" is a number
     that the provider did not take back.
     """
-    with contextlib.closing(open_rentals()) as rentals:
-        found = rentals.current(now=datetime.now(UTC), account=account)
-    if not found:
+    with open_books(account) as books:
+        found = books.current()
+    if not found and not books.problems:
         say("No number is rented.")
     header = ["ACTIVATION", "NUMBER", "SERVICE", "COUNTRY", "ACCOUNT", "STATE", "ENDS (UTC)"]
     show(found, as_json=as_json, text=table([header, *map(_row, found)]) if found else "")
+    books.check()
 
 
 def _row(rental: Rental) -> list[str]:

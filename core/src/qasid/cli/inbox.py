@@ -11,14 +11,13 @@ from typing import Any
 import click
 
 import qasid
+from qasid.cli.books import open_books
 from qasid.cli.output import plain, say, show, show_lines, table
 from qasid.cli.session import (
     account_option,
     json_option,
     not_negative,
     open_account,
-    open_rentals,
-    rented,
     timeout_option,
 )
 from qasid.cli.signals import Interrupted, Signals
@@ -75,9 +74,9 @@ def _opened(
         with open_account(account, timeout=timeout) as opened:
             yield opened, page
         return
-    with contextlib.closing(open_rentals()) as rentals:
-        account, rental = rented(rentals, activation, account)
-        with open_account(account, timeout=timeout, rentals=rentals) as opened:
+    with open_books(account) as books:
+        account, rental = books.rented(activation)
+        with open_account(account, timeout=timeout, rentals=books.file) as opened:
             yield opened, rental.activation
 
 

@@ -13,9 +13,10 @@ import click
 
 import qasid
 from qasid import settings
+from qasid.cli.books import open_books
 from qasid.cli.exits import NO
 from qasid.cli.output import plain, say, show, table
-from qasid.cli.session import SANDBOX, account_option, json_option, open_account, open_rentals
+from qasid.cli.session import SANDBOX, account_option, json_option, open_account
 from qasid.journal.records import OVER, Answer, Operation, State
 
 if TYPE_CHECKING:
@@ -221,23 +222,37 @@ def _asked(journal: Journal, one: Operation) -> Answer:
         with open_account(one.account) as account:
             answer = account.inquire(one, _activations(journal, one))
             if answer.state is None:
-                _hint(account)
+                _hint(journal, account, one)
             return answer
     except qasid.QasidError as error:
         words = f"the account cannot be opened ({type(error).__name__})"
         return Answer(state=None, words=words)
 
 
-def _hint(account: qasid.Account) -> None:
-    """The balance, where it is told: what was charged is missing there."""
-    with contextlib.suppress(qasid.QasidError):
-        say(f"A hint, and no proof: {account.name} has {account.balance()} left.")
+def _hint(journal: Journal, account: qasid.Account, one: Operation) -> None:
+    """What the balance tells, where there is one: it is evidence for a person, and decides nothing.
+
+    It is noted too, for whoever asks later about what comes now.
+    """
+    from qasid.journal.balances import difference
+
+    try:
+        now = account.balance()
+    except qasid.QasidError as error:
+        say(f"The balance of {one.account} is no help: {type(error).__name__}.")
+        return
+    was = journal.balance(one.account, one.created_at)
+    journal.note(one.account, now, datetime.now(UTC))
+    since = was and _chosen(journal, one.account, None, was.seen_at)
+    words = difference(was, now, since or ())
+    say(f"A hint, and no proof: the balance of {one.account} {words}.")
 
 
 def _activations(journal: Journal, one: Operation) -> Sequence[qasid.Activation]:
     """The numbers of that account that are written down, and that no other operation rented."""
-    with contextlib.closing(open_rentals()) as rentals:
-        found = rentals.current(now=datetime.now(UTC), account=one.account)
+    with open_books(one.account) as books:
+        found = books.current()
+        books.check()
     known = [rental.activation for rental in found if rental.activation is not None]
     taken = _taken(journal, one) if one.hook == "acquire_number" else set()
     return [activation for activation in known if activation.id not in taken]

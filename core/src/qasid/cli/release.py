@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import click
 
 import qasid
+from qasid.cli.books import open_books
 from qasid.cli.output import say, show
 from qasid.cli.session import (
     account_option,
     json_option,
     open_account,
-    open_rentals,
-    rented,
     timeout_option,
 )
 
@@ -29,9 +26,9 @@ def command(
 ) -> None:
     """Give a rented number back."""
     reason = qasid.ReleaseReason.UNUSABLE if unusable else qasid.ReleaseReason.UNUSED
-    with contextlib.closing(open_rentals()) as rentals:
-        account, rental = rented(rentals, activation, account)
-        with open_account(account, timeout=timeout, rentals=rentals) as opened:
+    with open_books(account) as books:
+        account, rental = books.rented(activation)
+        with open_account(account, timeout=timeout, rentals=books.file) as opened:
             released = opened.release(_known(rental.activation), reason)
     say("The number was released.")
     show(released, as_json=as_json, text="")

@@ -20,6 +20,7 @@ from qasid.cli.session import (
     open_account,
     open_inbox,
     open_rentals,
+    reference_option,
 )
 from qasid.cli.signals import Signals
 from qasid.operations import GONE
@@ -60,6 +61,7 @@ def _compilable(ctx: click.Context, param: click.Parameter, value: str | None) -
     metavar="URL",
     help="Have its messages posted there too, as to an address of qasid webhook new.",
 )
+@reference_option
 @click.option("--keep", is_flag=True, help="Do not release the number at the end.")
 @account_option
 @json_option
@@ -71,6 +73,7 @@ def command(
     pattern: str | None,
     max_price: qasid.Money | None,
     callback: str | None,
+    reference: str | None,
     keep: bool,
     account: str | None,
     as_json: bool,
@@ -78,7 +81,8 @@ def command(
     """Rent a number, wait for a message to it, print the code, and release the number.
 
     SERVICE and COUNTRY are the provider's own codes: see qasid offers. However the command ends, by
-    a time-out, Ctrl-C or SIGTERM, the number is released, unless --keep is given.
+    a time-out, Ctrl-C or SIGTERM, the number is released, unless --keep is given. What was rented
+    under a --reference is not rented again: its messages are looked for.
     """
     require_stdout()
     signals = Signals()
@@ -90,7 +94,7 @@ def command(
     ):
         paying = opened.with_driver(signals.attentive(opened.driver, paying=True))
         activation = paying.acquire_number(
-            service, country, max_price=max_price, callback_url=callback
+            service, country, max_price=max_price, callback_url=callback, reference=reference
         )
         try:
             bind(activation)

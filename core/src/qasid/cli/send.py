@@ -110,8 +110,9 @@ def command(
     One number: prints the receipt's id; "-" as TEXT reads stdin. A list: prints a line for each
     message, as soon as its batch is sent: recipient, id or "-", and "accepted", "refused" or
     "unknown", parted by tabs; with --at also the batch id, which qasid schedule cancel takes. With
-    --json a line of JSON for each. The exit code is 28 unless all are accepted. Ctrl-C waits for
-    the batch that is on its way, and sends no other.
+    --json a line of JSON for each. To --reference each recipient of a list is added. The exit code
+    is 28 unless all are accepted. Ctrl-C waits for the batch that is on its way, and sends no
+    other.
     """  # noqa: D301, click's own mark for lines that stay as they are
     require_stdout()
     if price is not None and not dry_run:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import click
@@ -11,7 +10,7 @@ import click
 import qasid
 from qasid import finding, settings
 from qasid.cli.output import say
-from qasid.rentals import Rental, Rentals, user_rentals
+from qasid.rentals import Fallback, Rentals, user_fallback
 
 if TYPE_CHECKING:
     from qasid.webhooks import Inbox
@@ -27,7 +26,6 @@ __all__ = [
     "open_inbox",
     "open_rentals",
     "reference_option",
-    "rented",
     "timeout_option",
 ]
 
@@ -70,8 +68,7 @@ def reference_option(command: F) -> F:
     return click.option(
         "--reference",
         metavar="NAME",
-        help="Your name for it: with a journal it is done once, however often you ask. In a list"
-        " the recipient is put behind it.",
+        help="Your name for it: with a journal it is done once, however often you ask.",
     )(command)
 
 
@@ -121,9 +118,9 @@ def open_account(
     return qasid.connect(chosen_account(account), rentals=rentals, **given)
 
 
-def open_rentals() -> Rentals:
-    """The rentals of all accounts of this user."""
-    return user_rentals()
+def open_rentals() -> Fallback:
+    """The rentals of those accounts of this user that keep no journal."""
+    return user_fallback()
 
 
 def open_inbox() -> Inbox:
@@ -131,13 +128,3 @@ def open_inbox() -> Inbox:
     from qasid.webhooks import Inbox  # late: few commands need it
 
     return Inbox(settings.state_folder() / "webhooks.sqlite3")
-
-
-def rented(rentals: Rentals, activation_id: str, account: str | None) -> tuple[str, Rental]:
-    """The rental of that activation, and its account."""
-    for rental in rentals.current(now=datetime.now(UTC), account=account):
-        if rental.activation is not None and rental.activation.id == activation_id:
-            return rental.account, rental
-    raise qasid.NumberNotFound(
-        f"no open activation {activation_id!r} is written down; see: qasid activations"
-    )

@@ -12,6 +12,7 @@ import attrs
 import click
 
 import qasid
+from qasid.cli.books import open_books
 from qasid.cli.listening import address, is_loopback, listener, serving
 from qasid.cli.output import plain, say, show, table
 from qasid.cli.session import (
@@ -21,7 +22,6 @@ from qasid.cli.session import (
     open_account,
     open_inbox,
     open_rentals,
-    rented,
 )
 from qasid.cli.signals import Interrupted, Signals
 from qasid.fields import secure_address
@@ -215,8 +215,8 @@ def new(
 def _whose(activation: str | None, account: str | None) -> tuple[str, qasid.Activation | None]:
     if activation is None:
         return chosen_account(account), None
-    with contextlib.closing(open_rentals()) as rentals:
-        name, rental = rented(rentals, activation, account)
+    with open_books(account) as books:
+        name, rental = books.rented(activation)
     return name, rental.activation
 
 

@@ -60,15 +60,15 @@ def before(run: sa.Connection, account: str, moment: datetime) -> Balance | None
 
 
 def difference(was: Balance | None, now: Money, since: Iterable[Operation]) -> str:
-    """Both balances in words, and what is known to have been charged for what began `since`."""
+    """What became of a balance, in words, and what is known to have been charged `since`."""
     if was is None:
-        return f"the balance is {now} now, and none was noted before"
+        return f"is {now} now, and none was noted before"
     if was.money.currency != now.currency:
-        return f"the balance was {was.money} and is {now} now, which do not compare"
+        return f"was {was.money} and is {now} now, which do not compare"
     charges = [_charge(one, now.currency) for one in since if one.state is State.PERFORMED]
     known = sum((charge for charge in charges if charge is not None), Decimal(0))
     return (
-        f"the balance was {was.money} at {was.seen_at:%Y-%m-%d %H:%M:%S} UTC, is {now} now;"
+        f"was {was.money} at {was.seen_at:%Y-%m-%d %H:%M:%S} UTC, is {now} now;"
         " performed operations since then with a known cost account for"
         f" {Money(known, now.currency)}, {charges.count(None)} have none;"
         " other users of the account are not seen"
