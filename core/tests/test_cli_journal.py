@@ -157,6 +157,34 @@ def test_a_person_settles_what_no_provider_can_tell(qasid: Command) -> None:
     assert (0, "") == (done.code, done.out)
 
 
+def test_the_balance_is_evidence_and_decides_nothing(
+    qasid: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Noted when it was asked for before; what it tells then is said, and it is noted again."""
+    monkeypatch.setenv("QASID_SANDBOX_JOURNAL", "on")
+    qasid("balance")
+    assert 0 == qasid("send", TO, "x").code
+    begun(ago=NOW - datetime.now(UTC), lease=timedelta(0))
+    ended = qasid("journal", "resolve")
+    assert NO == ended.code
+    assert "the balance of sandbox was 100.00 USD at 20" in ended.err
+    assert "known cost account for" in ended.err
+    assert "unknown" in ended.out
+    with contextlib.closing(journal.opened("*", None)) as book:
+        found = book.balance("sandbox", datetime.now(UTC))
+    assert found is not None
+    assert found.seen_at > NOW
+
+
+def test_a_balance_that_is_not_told_is_no_help(
+    qasid: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The provider may have no such call, or be out of reach."""
+    begun()
+    monkeypatch.setenv("QASID_SANDBOX_BASE_URL", "http://127.0.0.1:1")
+    assert "The balance of sandbox is no help: ConnectFailed." in qasid("journal", "resolve").err
+
+
 @pytest.mark.parametrize(("decided", "sent"), [("performed", 0), ("refused", 1)])
 def test_what_a_person_says_decides_about_the_reference(
     qasid: Command, monkeypatch: pytest.MonkeyPatch, decided: str, sent: int

@@ -94,8 +94,8 @@ def begin(rentals: Rentals, count: int = 1, account: str = "work") -> list[str]:
 
 def known(rentals: list[Rental]) -> list[tuple[str, str | None]]:
     """Each rental's state, and its activation's id, in an order of its own."""
-    ids = ((rental.state, rental.activation and rental.activation.id) for rental in rentals)
-    return sorted(ids, key=str)
+    found = [(one.state, one.activation.id if one.activation else None) for one in rentals]
+    return sorted(found, key=str)
 
 
 # One budget for all.

@@ -367,7 +367,7 @@ class Full(Rentals):
     """A book whose disk is full once something has been rented."""
 
     def settle(
-        self, rows: Sequence[int], activations: Sequence[Activation], unknown: int = 0
+        self, claims: Sequence[str], activations: Sequence[Activation], unknown: int = 0
     ) -> None:
         raise SettingsError("is full", account="*", field="state directory", remedy="empty it")
 

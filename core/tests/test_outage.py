@@ -209,7 +209,7 @@ def test_many_that_wait_at_once_warn_once(caplog: pytest.LogCaptureFixture) -> N
             flow.send(PATIENCE)
     assert [BEGINS] == caplog.messages
     with pytest.raises(JournalUnavailable):
-        SyncDriver(lambda request: None, clock).run(outage.reach(fail))  # type: ignore[arg-type,return-value]
+        SyncDriver(lambda request: None, clock).run(outage.reach(fail))  # type: ignore[arg-type]
     outage.over()
     outage.over()
     assert [BEGINS, ENDS] == caplog.messages

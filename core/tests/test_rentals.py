@@ -483,7 +483,7 @@ def test_a_number_more_than_was_asked_for_is_written_down_too(rentals: Rentals) 
 def test_a_book_that_nobody_closes_is_closed() -> None:
     """An account that is dropped without closing leaves no open file, and no warning."""
     forgotten = Rentals()
-    connection = forgotten._home._database._connection
+    connection = forgotten._home._database._connection  # type: ignore[attr-defined]
     del forgotten
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         connection.execute("SELECT 1")
