@@ -1,6 +1,6 @@
 """A process that rents by a journal's book, or moves a user's book there, and may be killed.
 
-python renter.py race JOURNAL_URL CAP TRIES        rent as often as CAP lets; prints how often
+python renter.py race JOURNAL_URL CAP TRIES        told to, rent as CAP lets; prints how often
 python renter.py walk JOURNAL_URL                  killed at its first step, its second, …
 """
 
@@ -37,9 +37,13 @@ def begun(rentals: Rentals, cap: int) -> bool:
 
 
 def race(url: str, cap: str, tries: str) -> None:
-    """Rent; others do so at the same time."""
+    """Say that it is there; at a word, rent. Others do so at the same time."""
     with contextlib.closing(Journal("work", url, durable=False)) as kept:
         rentals = Rentals(kept.shelf)
+        rentals.current(now=NOW)
+        sys.stdout.write("ready\n")
+        sys.stdout.flush()
+        sys.stdin.readline()
         sys.stdout.write(f"{sum(begun(rentals, int(cap)) for _ in range(int(tries)))}\n")
 
 

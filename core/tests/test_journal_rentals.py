@@ -102,23 +102,33 @@ def known(rentals: list[Rental]) -> list[tuple[str, str | None]]:
 
 
 def test_threads_and_processes_never_pass_the_cap(url: str) -> None:
-    """4 threads with journals of their own and 2 processes ask 60 times for 7 numbers."""
-    command = [*RENTER, "race", url, "7", "10"]
-    processes = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
+    """3 threads with journals of their own and 3 processes ask 60 times for 30 numbers."""
+    command = [*RENTER, "race", url, "30", "10"]
+    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    processes = [subprocess.Popen(command, text=True, **pipes) for _ in range(3)]
     rented: list[bool] = []
+    gate = threading.Barrier(4)
 
     def race() -> None:
         with shelf(url) as home:
-            rented.extend([renter.begun(Rentals(home), 7) for _ in range(10)])
+            Rentals(home).current(now=NOW)
+            gate.wait()
+            rented.extend([renter.begun(Rentals(home), 30) for _ in range(10)])
 
-    threads = [threading.Thread(target=race) for _ in range(4)]
+    threads = [threading.Thread(target=race) for _ in range(3)]
     for thread in threads:
         thread.start()
+    assert ["ready\n"] * 3 == [process.stdout.readline() for process in processes if process.stdout]
+    for process in processes:
+        assert process.stdin is not None
+        process.stdin.write("\n")
+        process.stdin.flush()
+    gate.wait()
     for thread in threads:
         thread.join()
     told = [int(process.communicate(timeout=60)[0]) for process in processes]
-    assert 7 == sum(told) + sum(rented)
-    assert ["pending"] * 7 == [rental.state for rental in read(url)]
+    assert 30 == sum(told) + sum(rented)
+    assert ["pending"] * 30 == [rental.state for rental in read(url)]
 
 
 def test_threads_that_share_a_journal_never_pass_the_cap(url: str) -> None:
