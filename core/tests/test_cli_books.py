@@ -194,3 +194,11 @@ def test_a_reference_needs_a_journal(qasid: Command, smsarab: Staged) -> None:
     assert "this account keeps no journal" in ended.err
     assert [] == smsarab.states()
     assert LOOK not in smsarab.asked
+
+
+def test_a_number_that_nobody_knows_is_said(qasid: Command, urls: tuple[str, str]) -> None:
+    """And where to look."""
+    configure(a=urls[0])
+    ended = qasid("release", "nothing")
+    assert EXIT_CODES[errors.NumberNotFound] == ended.code
+    assert "no open activation 'nothing' is written down; see: qasid activations" in ended.err

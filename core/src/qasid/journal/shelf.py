@@ -17,7 +17,10 @@ __all__ = ["Shelf"]
 T = TypeVar("T")
 
 # SQLite lets one process write at a time. Of PostgreSQL's locks this one ends with the transaction.
-_LOCK: Final = sa.text("SELECT pg_advisory_xact_lock(71830443, :account)")
+_LOCK: Final = {
+    "sqlite": sa.text("SELECT 1"),
+    "postgresql": sa.text("SELECT pg_advisory_xact_lock(71830443, :account)"),
+}
 
 
 @attrs.frozen
@@ -43,8 +46,8 @@ class _Run:
         return result.mappings().all() if result.returns_rows else []
 
     def serialise(self, account: str) -> None:
-        if self.connection.dialect.name == "postgresql":
-            self.connection.execute(_LOCK, {"account": _number(account)})
+        lock = _LOCK[self.connection.dialect.name]
+        self.connection.execute(lock, {"account": _number(account)})
 
 
 def _number(account: str) -> int:
