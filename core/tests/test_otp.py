@@ -373,7 +373,7 @@ def test_of_ten_thousand_parallel_guesses_no_more_than_allowed_are_compared(kept
 
     codes = store(kept, same=same)
     codes.admit(draft(), [False], 0, kept.clock.now())
-    with ThreadPoolExecutor(12) as pool:
+    with ThreadPoolExecutor(32) as pool:
         made = pool.map(
             lambda n: codes.check(guess(f"t{n}", f"wrong {n}"), kept.clock.now()), range(10_000)
         )

@@ -8,6 +8,7 @@ Behind the extra ``qasid[journal]``. An account keeps one when its setting `jour
 `results`           results and errors as JSON, and back
 `schema`            the tables; `migrations` are how they came to be as they are
 `database`          SQLite or PostgreSQL: opened, brought up to date, and one kind of error
+`turns`             threads that wait for a connection, in order
 `store`             `Journal`: begin, settle, list, settle by hand, prune
 `resolution`        what a provider can still tell of an operation whose end is not known
 ==================  ===========================================================================

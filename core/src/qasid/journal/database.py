@@ -14,6 +14,7 @@ import sqlalchemy as sa
 
 from qasid.errors import JournalUnavailable, SettingsError
 from qasid.journal.schema import REVISIONS
+from qasid.journal.turns import Turns
 from qasid.settings import state_folder
 
 __all__ = ["Database"]
@@ -36,11 +37,10 @@ _CONNECT: Final[Mapping[str, dict[str, Any]]] = {
         "tcp_user_timeout": int(_PATIENCE * 1000),
     },
 }
-# One thread at a time writes to a file: they queue here, as SQLite's own waiting is not in turn.
-_POOL: Final[Mapping[str, dict[str, Any]]] = {
-    "sqlite": {"pool_size": 1, "max_overflow": 0},
-    "postgresql": {},
-}
+# One thread at a time writes to a file. They queue here, as neither SQLite's own waiting is in turn
+# nor that of a pool.
+_CONNECTIONS: Final = {"sqlite": 1, "postgresql": 15}
+_QUEUE: Final = 30.0  # seconds, for one of them to come free
 _WAL: Final = "PRAGMA journal_mode = WAL"
 _LOCKS: Final = f"SET lock_timeout = '{_PATIENCE:.0f}s'"
 # What is read after a lock was waited for is what stands there then, whatever the server's default.
@@ -64,6 +64,8 @@ class Database:
 
     def __init__(self, account: str, url: str | None, *, durable: bool) -> None:
         self._engine = _engine(account, _own() if url is None else _parsed(account, url), durable)
+        kind = self._engine.url.get_backend_name()
+        self._turns = Turns(_CONNECTIONS[kind], _QUEUE)
         self._lock = threading.Lock()
         self._ready = False
         self._closing = weakref.finalize(self, self._engine.dispose)  # also when forgotten
@@ -99,7 +101,7 @@ class Database:
         if not self._ready:
             with self._lock:
                 self._prepare()
-        with self._engine.begin() as run:
+        with self._turns.turn(), self._engine.begin() as run:
             return act(run)
 
     def _prepare(self) -> None:
@@ -136,10 +138,9 @@ def _no_address(account: str, problem: str) -> SettingsError:
 
 def _engine(account: str, url: sa.URL, durable: bool) -> sa.Engine:
     kind = url.get_backend_name()
+    pool = {"pool_size": _CONNECTIONS[kind], "max_overflow": 0}
     try:
-        engine = sa.create_engine(
-            url, connect_args=_CONNECT[kind], hide_parameters=True, **_POOL[kind]
-        )
+        engine = sa.create_engine(url, connect_args=_CONNECT[kind], hide_parameters=True, **pool)
     except (ImportError, sa.exc.ArgumentError):  # of which a driver nobody knows is one
         problem, remedy = "its driver is not installed", 'run: pip install "qasid[postgres]"'
         raise SettingsError(problem, account=account, field="journal_url", remedy=remedy) from None
