@@ -1,0 +1,5 @@
+"""All of the site is the login."""
+
+from django.urls import include, path
+
+urlpatterns = [path("", include("login.urls"))]

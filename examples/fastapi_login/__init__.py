@@ -1,0 +1,1 @@
+"""Logging in by a one-time password, with FastAPI: see README.md."""
