@@ -21,13 +21,15 @@ nox.needs_version = ">=2025.10.14"  # a session can require another
 nox.options.default_venv_backend = "uv|virtualenv"
 nox.options.download_python = "never"
 nox.options.error_on_missing_interpreters = False  # the session `interpreters` decides that
-nox.options.sessions = ["tests", "lint", "types", "docs", "demo"]
+nox.options.sessions = ["tests", "lint", "types", "docs", "demo", "examples"]
 
 WORKSPACE: Final = nox.project.load_toml("pyproject.toml")
 PYTHONS: Final = nox.project.python_versions(nox.project.load_toml("core/pyproject.toml"))
 DIST: Final = Path("dist")
 LICENSE: Final = Path("LICENSE")
 REPORTS: Final = Path("docs/reports")
+APPLICATIONS: Final = "examples/tests"
+BROWSER: Final = "examples/tests/test_browser.py"
 MUTANTS: Final = "contract_tests/tests/test_mutants.py"
 SPREAD: Final = ("--numprocesses=auto",)  # over the processors; a contract itself refuses that
 PYTHON_CODE: Final = (
@@ -239,6 +241,28 @@ def proven(session: nox.Session, name: str) -> bool:
         REPORTS.mkdir(exist_ok=True)
         shutil.copy(fresh, kept)
     return kept.exists() and kept.read_bytes() == fresh.read_bytes()
+
+
+@nox.session(requires=["build"])
+def examples(session: nox.Session) -> None:
+    """Run the example applications with the servers that they are meant for, and log in there."""
+    session.install(*group("tests"), *group("examples"), *login_wheels(extras="[async,journal]"))
+    session.install("--force-reinstall", "--no-deps", *login_wheels())
+    session.run("pytest", APPLICATIONS, f"--ignore={BROWSER}", *session.posargs)
+
+
+@nox.session(requires=["build"])
+def browser(session: nox.Session) -> None:
+    """Log in to the example applications with Chromium; fails where it or chromedriver is not."""
+    wanted = (*group("tests"), *group("examples"), *group("browser"))
+    session.install(*wanted, *login_wheels(extras="[async,journal]"))
+    session.install("--force-reinstall", "--no-deps", *login_wheels())
+    session.run("pytest", BROWSER, *session.posargs)
+
+
+def login_wheels(extras: str = "") -> list[str]:
+    """What the example applications need of ours."""
+    return wheels("qasid", "qasid_sandbox", extras=extras)
 
 
 @nox.session(requires=["build"])

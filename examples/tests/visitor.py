@@ -58,15 +58,16 @@ class Page:
 class Visitor:
     """Somebody with a browser, behind the proxy that tells the server their address."""
 
-    def __init__(self, url: str, address: str | None = None) -> None:
-        self.url = url
+    def __init__(self, url: str, address: str) -> None:
+        self.url, self.address = url, address
         self.session = requests.Session()
         self.session.trust_env = False
-        if address is not None:
-            self.come_from(address)
+        self.pretend(None)
 
-    def come_from(self, address: str) -> None:
-        self.session.headers["X-Forwarded-For"] = address
+    def pretend(self, other: str | None) -> None:
+        """Say to be at another address; the proxy adds the real one."""
+        said = [] if other is None else [other]
+        self.session.headers["X-Forwarded-For"] = ", ".join([*said, self.address])
 
     def get(self, path: str) -> Page:
         return _page(self.session.get(self.url + path, timeout=_TIMEOUT))

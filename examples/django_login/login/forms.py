@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 from django import forms
 
 from qasid import InvalidRecipient
@@ -9,8 +11,8 @@ from qasid.phone import e164
 
 __all__ = ["NO_CODE", "NO_NUMBER", "CodeForm", "NumberForm"]
 
-NO_NUMBER = "Write your number as +, the country code and the number."
-NO_CODE = "This code is not right, or no longer. Ask for another one."
+NO_NUMBER: Final = "Write your number as +, the country code and the number."
+NO_CODE: Final = "This code is not right, or no longer. Ask for another one."
 
 
 class NumberForm(forms.Form):
@@ -32,12 +34,20 @@ class NumberForm(forms.Form):
             raise forms.ValidationError(NO_NUMBER) from None
 
 
+class EmptyInput(forms.TextInput):
+    """An input that never shows again what was typed: a code that was rejected is of no use."""
+
+    def get_context(self, name: str, value: Any, attrs: dict[str, Any] | None) -> dict[str, Any]:
+        """What it is drawn from."""
+        return super().get_context(name, None, attrs)
+
+
 class CodeForm(forms.Form):
     """A code, in the digits of any script."""
 
     code = forms.CharField(
         max_length=20,
-        widget=forms.TextInput(
+        widget=EmptyInput(
             {"inputmode": "numeric", "autocomplete": "one-time-code", "autofocus": True}
         ),
     )
