@@ -65,6 +65,7 @@ DATABASES = {
     }
 }
 USE_TZ = True
+TIME_ZONE = "UTC"
 LOGIN_URL = "number"
 SESSION_COOKIE_AGE = 8 * 3_600  # seconds that a login lasts
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = os.environ.get("LOGIN_INSECURE") != "yes"
