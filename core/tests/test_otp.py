@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import re
 import sqlite3
 import stat
@@ -489,6 +490,28 @@ def test_one_is_not_held_by_the_caps_of_others(world: World) -> None:
     verifier.issue(TO, purpose="login", caller="203.0.113.7")
     verifier.issue("+966501234567", purpose="login", caller="203.0.113.8")
     assert 2 == len(world.emulator.outbox())
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("2001:db8:1:2::7", "2001:DB8:1:2:ffff::8", True),  # one line has all of a /64
+        ("2001:db8:1:2::7", "2001:db8:1:3::7", False),
+        ("fe80::1%eth0", "fe80::2%eth1", True),
+        ("::ffff:203.0.113.7", "203.0.113.7", True),  # as a socket for both shows it
+        ("203.0.113.7", "203.0.113.8", False),
+        ("tenant 7", "tenant 8", False),
+    ],
+)
+def test_an_address_counts_for_its_network(world: World, one: str, other: str, same: bool) -> None:
+    """Of an IPv6 address that is the /64: nobody gets more by the others that they have."""
+    verifier = world.verifier(text=TEXT, rules=ruled(per_caller=Cap(1, 3_600)))
+    verifier.issue(TO, purpose="login", caller=one)
+    again = functools.partial(verifier.issue, "+966501234567", purpose="login", caller=other)
+    if same:
+        assert ("per_caller", 3_600) == limit(again)
+    else:
+        again()
 
 
 def test_of_several_caps_each_holds(world: World) -> None:

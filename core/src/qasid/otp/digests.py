@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import secrets
 from pathlib import Path
@@ -43,12 +44,25 @@ class Digests:
         return digest(self.key, "otp recipient", to)
 
     def caller(self, name: str) -> str:
-        """Of whoever asks for codes."""
-        return digest(self.key, "otp caller", name)
+        """Of whoever asks for codes; of an IPv6 address, of its network."""
+        return digest(self.key, "otp caller", _network(name))
 
     def code(self, identity: str, recipient: str, purpose: str, code: str) -> str:
         """Of a code, which is good for that one issue, recipient (its digest) and purpose alone."""
         return digest(self.key, "otp code", f"{identity}\n{recipient}\n{purpose}\n{code}")
+
+
+def _network(name: str) -> str:
+    """An IPv6 address as its /64, which one line has all of. Anything else is left as it is."""
+    try:
+        address = ipaddress.ip_address(name)
+    except ValueError:
+        return name
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:  # as a socket for both shows it
+        return str(address.ipv4_mapped)
+    return str(ipaddress.IPv6Network((int(address), 64), strict=False))
 
 
 def new_code(length: int) -> str:

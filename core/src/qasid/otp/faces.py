@@ -136,9 +136,9 @@ class Verifier(_Face[Account]):
         """Send a code to a number (E.164, or what `e164` reads), for a purpose such as ``login``.
 
         `caller` is whoever asks, as the limits count them: give the address that the request came
-        from. Raises `OtpLimitExceeded` and `InvalidRecipient` before anything is sent, and what the
-        account raises. After an unknown outcome the code is good if it arrives, and the cooldown
-        holds.
+        from; an IPv6 one counts for its /64. Raises `OtpLimitExceeded` and `InvalidRecipient`
+        before anything is sent, and what the account raises. After an unknown outcome the code is
+        good if it arrives, and the cooldown holds.
         """
         return self._driver.run(self._verification.issue(to, purpose, caller))
 
