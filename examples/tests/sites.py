@@ -72,6 +72,7 @@ def environment(folder: Path, provider: str) -> dict[str, str]:
     return {
         **kept,
         "DJANGO_SETTINGS_MODULE": "loud",
+        "HOME": str(folder),  # where gunicorn has its control socket
         "LOGIN_COUNTRIES": "IR,SA",
         "LOGIN_DOMAIN": DOMAIN,
         "LOGIN_INSECURE": "yes",
