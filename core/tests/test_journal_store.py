@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
 import sqlite3
 import stat
 import sys
@@ -287,6 +288,47 @@ def test_a_process_that_opens_it_while_another_brings_it_up_to_date_waits(
 
 
 # The schema.
+
+
+def in_a_fork(act: Callable[[], object]) -> int:
+    """Do it in a process that is forked here; its exit code."""
+    child = os.fork()
+    if not child:
+        try:
+            act()
+        except BaseException:
+            os._exit(1)
+        os._exit(0)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+def test_a_forked_process_leaves_the_connections_of_the_other_one_alone(book: Journal) -> None:
+    """Both go on with what they have; also where the child gives everything back."""
+    begun(book, intended("order-1"))
+
+    def as_a_child_does() -> None:
+        begun(book, intended("order-2"))
+        book.close()
+
+    assert 0 == in_a_fork(as_a_child_does)
+    assert 0 == in_a_fork(book.close)
+    begun(book, intended("order-3"))
+    assert {"order-1", "order-2", "order-3"} == {it.reference for it in book.operations(NOW)}
+
+
+def test_what_was_inherited_is_not_used(file: Journal, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process knows by its number that it is another one; it closes nothing of the first."""
+    begun(file, intended("order-1"))
+    engine, number = file._database._engine, os.getpid()
+    inherited = [engine.pool]
+    monkeypatch.setattr(os, "getpid", lambda: number + 1)
+    begun(file, intended("order-2"))
+    inherited.append(engine.pool)
+    database._give_back(engine, number)
+    assert all("Connections in pool: 1 " in pool.status() for pool in inherited)
+    for pool in inherited:
+        pool.dispose()
 
 
 def test_the_migrations_make_the_tables_that_are_used(book: Journal, url: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sqlite3
 import threading
 import weakref
@@ -59,16 +60,23 @@ _SCHEMA_LOCK: Final = {"sqlite": "SELECT 1", "postgresql": "SELECT pg_advisory_x
 class Database:
     """The database of a journal. Threads may share it, and processes the database.
 
+    A process that was forked has connections of its own, and leaves those of the other one alone.
+
     Raises `SettingsError` for an address that is none, `JournalUnavailable` for all else.
     """
 
     def __init__(self, account: str, url: str | None, *, durable: bool) -> None:
         self._engine = _engine(account, _own() if url is None else _parsed(account, url), durable)
+        self._begin()
+
+    def _begin(self) -> None:
         kind = self._engine.url.get_backend_name()
         self._turns = Turns(_CONNECTIONS[kind], _QUEUE)
         self._lock = threading.Lock()
         self._ready = False
-        self._closing = weakref.finalize(self, self._engine.dispose)  # also when forgotten
+        self._process = os.getpid()
+        # Also when it is forgotten.
+        self._closing = weakref.finalize(self, _give_back, self._engine, self._process)
 
     @property
     def address(self) -> sa.URL:
@@ -87,6 +95,10 @@ class Database:
 
         So `act` must do the same when it is done twice: its first commit may have come through.
         """
+        if self._process != os.getpid():
+            self._closing.detach()
+            self._engine.dispose(close=False)
+            self._begin()
         try:
             try:
                 return self._once(act)
@@ -110,6 +122,10 @@ class Database:
             if _revision(run) != REVISIONS[-1]:
                 _upgrade(run)
         self._ready = True
+
+
+def _give_back(engine: sa.Engine, process: int) -> None:
+    engine.dispose(close=process == os.getpid())
 
 
 # Addresses.
