@@ -11,8 +11,8 @@ import pytest
 
 from qasid import errors
 from qasid.cli.exits import EXIT_CODES, NO
+from qasid.codes import find_code
 from qasid.serving import serve
-from qasid.text import find_code
 from qasid_deftsms.emulator import DeftSMSEmulator
 from qasid_sandbox.emulator import SandboxEmulator
 

@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 
 import qasid
 from qasid import errors, otp
+from qasid.codes import find_code
 from qasid.drivers.aio import AsyncDriver, LoopClock
 from qasid.drivers.plug import AsyncPlug, Plug
 from qasid.drivers.virtual import VirtualClock, virtual_driver
@@ -36,7 +37,6 @@ from qasid.otp.limits import Draft
 from qasid.otp.store import Guess, Held, Right, Store
 from qasid.phone import country
 from qasid.routing import AsyncRoute, Route
-from qasid.text import find_code
 from qasid_sandbox.emulator import SandboxEmulator
 
 from .acme import TO, Awaited

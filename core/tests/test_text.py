@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from qasid.text import Segments, ascii_digits, find_code, segments
+from qasid.codes import find_code
+from qasid.text import Segments, ascii_digits, segments
 
 SCRIPTS: Final = {
     "Latin": "0123456789",

@@ -411,7 +411,7 @@ class InboundMessage:
     @property
     def code(self) -> str | None:
         """The verification code in the text in ASCII digits, also from Persian or Arabic ones."""
-        from qasid.text import find_code
+        from qasid.codes import find_code
 
         return find_code(self.text)
 
