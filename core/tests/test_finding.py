@@ -8,8 +8,9 @@ from __future__ import annotations
 import logging
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 
@@ -62,7 +63,6 @@ def test_every_claim_is_told_with_its_owner_and_target() -> None:
     told = (claim.name, claim.target, claim.distribution, claim.version, claim.owner)
     owner = ("fixture-fine", "1.0", "fixture-fine 1.0")
     assert ("fine", "fixture_fine:Fine", *owner) == told
-    assert None is not claim.entry_point.dist
 
 
 @pytest.mark.usefixtures("distributions")
@@ -132,6 +132,28 @@ def test_a_broken_provider_is_a_plugin_error_that_names_its_owner(name: str) -> 
     with pytest.raises(PluginError, match=BROKEN[name]) as caught:
         finding.provider(name)
     assert str(caught.value).startswith(f"{name!r} of {claim.owner} ({claim.target}) is broken: ")
+
+
+def _told(find: Callable[[str], Any], name: str) -> object:
+    try:
+        return find(name)
+    except (PluginError, ProviderNotFound) as error:
+        return type(error), str(error)
+
+
+@pytest.mark.usefixtures("distributions")
+@pytest.mark.parametrize("name", [*BROKEN, "fine", "twice", "unheard-of"])
+def test_a_list_is_told_of_a_provider_what_the_provider_says(name: str) -> None:
+    """Also where that is an error; though stevedore has no part in it."""
+    assert _told(lambda name: finding.provider(name).info, name) == _told(finding.info, name)
+
+
+def test_extras_behind_a_target_change_nothing(more: Path) -> None:
+    """They are an old way to name dependencies."""
+    entry = "[qasid.providers]\nextra = fixture_fine:Fine [one, two]\n"
+    _put(more, "x-1.0.dist-info", METADATA=METADATA.format("x"), entry_points_txt=entry)
+    assert finding.provider("fine") is finding.provider("extra")
+    assert finding.info("fine") is finding.info("extra")
 
 
 @pytest.mark.usefixtures("distributions")
@@ -225,6 +247,14 @@ def test_half_an_installation_hides_no_other(
         found = finding.installed()
     assert (False, True) == ("half" in found, "fine" in found)
     assert 1 == sum("metadata is damaged" in record.message for record in caplog.records)
+
+
+@pytest.mark.parametrize("damaged", ["METADATA", "entry_points.txt"])
+def test_half_an_installation_hides_no_whole_one_of_the_same_name(more: Path, damaged: str) -> None:
+    """As an upgrade that was broken off leaves it, before the one that is there."""
+    _put(more, "fixture_fine-0.9.dist-info", entry_points_txt=ENTRY.format("fine"))
+    (more / "fixture_fine-0.9.dist-info" / damaged).write_bytes(b"qasid.\xff")
+    assert ["1.0"] == [claim.version for claim in finding.installed()["fine"]]
 
 
 def test_a_reinstallation_within_a_second_is_seen_after_forget(

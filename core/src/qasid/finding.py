@@ -7,38 +7,43 @@ asked for; one that is broken, or whose name two distributions claim, harms no o
 from __future__ import annotations
 
 import functools
-import importlib
-import importlib.metadata
-import logging
 import re
-from collections.abc import Mapping
-from typing import Any, Final
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 
-from qasid import hookspecs
+from qasid import distributions, hookspecs
 from qasid._version import CONTRACT_VERSION
-from qasid.emulation import Emulator
+from qasid.distributions import COMMANDS, EMULATORS, LISTENERS, PROVIDERS, Claim, installed
 from qasid.errors import PluginError, ProviderNotFound
 from qasid.hookspecs import HOOKS
 from qasid.values import ProviderInfo
 
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+    from qasid.emulation import Emulator
+
 __all__ = [
+    "COMMANDS",
+    "EMULATORS",
+    "LISTENERS",
+    "PROVIDERS",
     "Claim",
     "command",
     "emulator",
     "forget",
     "implemented",
+    "info",
     "installed",
     "listener",
     "provider",
     "providers_with",
 ]
 
-PROVIDERS: Final = "qasid.providers"
-EMULATORS: Final = "qasid.emulators"
-COMMANDS: Final = "qasid.commands"
-LISTENERS: Final = "qasid.listeners"
+_PLAIN: Final = re.compile(r"[\w.]+:[\w.]+")
 
 _KINDS: Final = {
     PROVIDERS: "provider",
@@ -47,71 +52,13 @@ _KINDS: Final = {
     LISTENERS: "listener",
 }
 
-_log = logging.getLogger("qasid")
-
-
-@attrs.frozen(kw_only=True)
-class Claim:
-    """One distribution's claim to a name. `target` is ``module:attribute``."""
-
-    name: str
-    target: str
-    distribution: str
-    version: str
-    entry_point: importlib.metadata.EntryPoint = attrs.field(repr=False, eq=False)
-
-    @property
-    def owner(self) -> str:
-        """The distribution and its version."""
-        return f"{self.distribution} {self.version}"
-
-
-@functools.cache
-def installed(group: str = PROVIDERS) -> Mapping[str, tuple[Claim, ...]]:
-    """Every name and who claims it; imports nothing. Remembered until `forget`."""
-    names: dict[str, dict[str, Claim]] = {}
-    for distribution in importlib.metadata.distributions():
-        for claim in _claims(distribution, group):
-            # One distribution may be seen twice on the path: the first is what is imported.
-            names.setdefault(claim.name, {}).setdefault(_canonical(claim.distribution), claim)
-    return {name: tuple(names[name].values()) for name in sorted(names)}
-
-
-def _claims(distribution: importlib.metadata.Distribution, group: str) -> list[Claim]:
-    try:
-        found = distribution.entry_points.select(group=group)
-        return [_claim(distribution, entry_point) for entry_point in found]
-    except Exception as error:  # half a stranger's installation must not hide all others
-        _log.warning("a distribution was passed over, its metadata is damaged: %r", error)
-        return []
-
-
-def _claim(
-    distribution: importlib.metadata.Distribution, entry_point: importlib.metadata.EntryPoint
-) -> Claim:
-    metadata = distribution.metadata
-    if not {"Name", "Version"} <= {*metadata}:
-        raise LookupError("it has no name or no version")
-    return Claim(
-        name=entry_point.name,
-        target=entry_point.value,
-        distribution=metadata["Name"],
-        version=metadata["Version"],
-        entry_point=entry_point,
-    )
-
-
-def _canonical(distribution: str) -> str:
-    return re.sub(r"[-_.]+", "-", distribution).lower()
-
 
 def forget() -> None:
     """Scan again and load again at the next call, as after an installation while running.
 
     A module that was imported before stays as it was: that is Python's rule.
     """
-    importlib.invalidate_caches()
-    installed.cache_clear()
+    distributions.forget()
     _load.cache_clear()
 
 
@@ -124,6 +71,18 @@ def provider(name: str) -> type[Any]:
     found: type[Any] = _load(PROVIDERS, name)
     _check(PROVIDERS, name, _problem(found))
     return found
+
+
+def info(name: str) -> ProviderInfo:
+    """What the provider of that name says of itself, as a list needs it. Raises as `provider` does.
+
+    Nothing is done with the provider, so stevedore is not asked: it takes as long to import as the
+    whole list.
+    """
+    found = _load(PROVIDERS, name, _glance)
+    _check(PROVIDERS, name, _problem(found))
+    said: ProviderInfo = found.info
+    return said
 
 
 def emulator(name: str) -> type[Emulator]:
@@ -164,29 +123,39 @@ def _missing(group: str, name: str) -> str:
 
 
 @functools.cache
-def _load(group: str, name: str) -> Any:
-    """Import one class through stevedore, which must import neither less nor more than that."""
+def _load(group: str, name: str, load: Callable[[Claim], Any] | None = None) -> Any:
+    """Import what one claim is to, by stevedore or else by `load`: neither less nor more."""
     claim = _sole_claim(group, name)
     try:
-        return _import(group, claim)
+        return (load or _by_stevedore)(claim)
     except (KeyboardInterrupt, MemoryError):
         raise
     except BaseException as error:  # SystemExit and AssertionError of a plugin's import too
         raise PluginError(_broken(claim, f"{type(error).__name__}: {error}")) from error
 
 
-def _import(group: str, claim: Claim) -> Any:
+def _glance(claim: Claim) -> Any:
+    """What stevedore would give."""
+    module, _, path = claim.target.partition(":")
+    if not _PLAIN.fullmatch(claim.target):  # it has extras, or is no target at all
+        return _by_stevedore(claim)
+    return functools.reduce(getattr, path.split("."), import_module(module))
+
+
+def _by_stevedore(claim: Claim) -> Any:
+    from importlib import metadata
+
     from stevedore import named  # late: it takes longer to import than most commands take to run
 
     class OneClass(named.NamedExtensionManager[Any]):
-        # The scan above stands in for stevedore's own, whose cache outlives a reinstallation.
-        def list_entry_points(self) -> list[importlib.metadata.EntryPoint]:
-            return [claim.entry_point]
+        # What was found stands in for stevedore's own scan, whose cache outlives a reinstallation.
+        def list_entry_points(self) -> list[EntryPoint]:
+            return [metadata.EntryPoint(claim.name, claim.target, claim.group)]
 
     def reraise(manager: object, entry_point: object, error: BaseException) -> None:
         raise error
 
-    manager = OneClass(group, [claim.name], on_load_failure_callback=reraise)
+    manager = OneClass(claim.group, [claim.name], on_load_failure_callback=reraise)
     return manager.extensions[0].plugin
 
 

@@ -11,7 +11,7 @@ from qasid.cli.output import say, show, table
 from qasid.cli.session import json_option
 from qasid.errors import PluginError
 from qasid.hookspecs import HOOKS
-from qasid.values import ProviderInfo, SupportLevel
+from qasid.values import SupportLevel
 
 _MARKS = {
     SupportLevel.FULL: "yes",
@@ -38,7 +38,7 @@ def command(as_json: bool) -> None:
 def _described(name: str) -> dict[str, Any]:
     claims = [claim.owner for claim in finding.installed()[name]]
     try:
-        info: ProviderInfo = finding.provider(name).info
+        info = finding.info(name)
     except PluginError as error:
         return {"name": name, "distributions": claims, "broken": str(error)}
     support = {hook: info.supports(hook) for hook in HOOKS}
