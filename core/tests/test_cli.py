@@ -498,12 +498,59 @@ def test_the_version_is_printed(qasid: Command, words: list[str]) -> None:
     assert (0, f"qasid {VERSION}\n") == (qasid(*words).code, qasid(*words).out)
 
 
+def _imported(*words: str) -> set[str]:
+    """All modules that a process of the command imports."""
+    code = "import sys; from qasid.cli import main; main(sys.argv[1:]); print(*sys.modules)"
+    command = [sys.executable, "-c", code, *words]
+    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    return set(ran.stdout.splitlines()[-1].split())
+
+
+#: What a sending account needs, and a list does not.
+HEAVY: Final = frozenset(
+    {
+        "asyncio",
+        "importlib.metadata",
+        "qasid.account",
+        "qasid.drivers",
+        "qasid.rentals",
+        "qasid.settings",
+        "requests",
+        "rich",
+        "sqlite3",
+        "stevedore",
+    }
+)
+
+
 def test_the_version_needs_neither_click_nor_attrs() -> None:
     """Scripts ask for it, and it is there at once."""
-    command = [sys.executable, "-X", "importtime", "-m", "qasid.cli", "--version"]
-    ran = subprocess.run(command, capture_output=True, text=True, check=True)
-    imported = {line.rpartition("|")[2].strip() for line in ran.stderr.splitlines()}
-    assert (f"qasid {VERSION}\n", set()) == (ran.stdout, imported & {"click", "attr", "attrs"})
+    assert set() == _imported("--version") & {"click", "attr", "attrs", "typing", "re"}
+
+
+def test_the_list_of_commands_needs_none_of_them() -> None:
+    """Nor what they need."""
+    imported = _imported("--help")
+    ours = {"cli", "cli.exits", "cli.output", "cli.running", "distributions", "errors", "_version"}
+    assert set() == imported & (HEAVY | {"attr", "pluggy"})
+    assert {f"qasid.{name}" for name in ours} == {n for n in imported if n.startswith("qasid.")}
+
+
+def test_the_list_of_commands_says_what_each_says_of_itself(qasid: Command) -> None:
+    """Or the beginning of that."""
+    listed = qasid("--help").out.partition("Commands:\n")[2]
+    rows = [row.partition(" ") for row in lines(listed)]
+    for name, _, words in rows:
+        said = words.removesuffix("...").removesuffix(".")
+        assert said in " ".join(qasid(name, "--help").out.split())
+    assert {name for (name,) in COMMANDS} <= {name for name, _, _ in rows}
+
+
+def test_the_list_of_providers_needs_none_of_what_an_account_needs() -> None:
+    """Their classes are imported, and little else."""
+    imported = _imported("providers", "--json")
+    assert "qasid_smsarab" in imported
+    assert set() == imported & HEAVY
 
 
 def test_the_module_can_be_run(

@@ -7,7 +7,7 @@ from typing import Final
 
 from qasid import errors
 
-__all__ = ["CLOSED_OUTPUT", "EXIT_CODES", "NO", "NOT_ALL", "exit_code"]
+__all__ = ["CLOSED_OUTPUT", "EXIT_CODES", "NO", "NOT_ALL", "Interrupted", "exit_code"]
 
 #: The answer is no: a wrong code, or a check that failed.
 NO: Final = 1
@@ -48,6 +48,14 @@ EXIT_CODES: Final[Mapping[type[errors.QasidError], int]] = {
     errors.JournalUnavailable: 32,
     errors.OtpLimitExceeded: 33,
 }
+
+
+class Interrupted(KeyboardInterrupt):
+    """The person or the system asked to stop."""
+
+    def __init__(self, signal_number: int) -> None:
+        super().__init__(signal_number)
+        self.signal_number = signal_number
 
 
 def exit_code(error: errors.QasidError) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from datetime import datetime
-from typing import Final
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Final
 
 import click
 
 from qasid.text import ascii_digits
 from qasid.values import TextMessage
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 __all__ = ["moment"]
 
@@ -47,6 +49,8 @@ def _existing(day: str, time: str, zone: str) -> datetime:
 def _zone(name: str) -> ZoneInfo:
     if not name:
         raise ValueError("it has no time zone")
+    from zoneinfo import ZoneInfo
+
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):  # the last for a folder of zones, such as "Asia"

@@ -12,7 +12,6 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-import attrs
 import click
 
 from qasid.errors import Outcome, ProviderError, QasidError, SettingsError
@@ -57,6 +56,8 @@ _WRITERS: Final[Mapping[type, Callable[[Any], Any]]] = {
 
 def plain(value: Any) -> Any:
     """Qasid's values as JSON has them: exact amounts as text, ISO 8601 moments, seconds."""
+    import attrs  # late: help and versions are shown without
+
     if attrs.has(type(value)):
         return {f.name: plain(getattr(value, f.name)) for f in attrs.fields(type(value))}
     writers = (write for kind, write in _WRITERS.items() if isinstance(value, kind))

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 import click
 
 import qasid
-from qasid import finding, settings
 from qasid.cli.output import say
-from qasid.rentals import Fallback, Rentals, user_fallback
 
 if TYPE_CHECKING:
+    from qasid.rentals import Fallback, Rentals
     from qasid.webhooks import Inbox
+
+# What an account needs is imported when one is opened: some commands want the options alone.
 
 __all__ = [
     "account_argument",
@@ -35,6 +36,8 @@ SANDBOX: Final = "sandbox"
 
 
 def _account_names(ctx: click.Context, param: click.Parameter, incomplete: str) -> list[str]:
+    from qasid import finding, settings
+
     names = dict.fromkeys([*settings.accounts(), *settings.routes(), *finding.installed()])
     return [name for name in names if name.startswith(incomplete)]
 
@@ -101,6 +104,8 @@ def chosen_account(account: str | None) -> str:
     """The account asked for, else the one that is configured, else the sandbox, and it is said."""
     if account is not None:
         return account
+    from qasid import settings
+
     known = settings.configured()
     if len(known) > 1:
         names = ", ".join(known)
@@ -120,11 +125,14 @@ def open_account(
 
 def open_rentals() -> Fallback:
     """The rentals of those accounts of this user that keep no journal."""
+    from qasid.rentals import user_fallback
+
     return user_fallback()
 
 
 def open_inbox() -> Inbox:
     """What was posted to this user, and where it may be posted to."""
-    from qasid.webhooks import Inbox  # late: few commands need it
+    from qasid import settings
+    from qasid.webhooks import Inbox
 
     return Inbox(settings.state_folder() / "webhooks.sqlite3")

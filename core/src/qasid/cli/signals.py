@@ -12,19 +12,12 @@ from types import FrameType
 
 import attrs
 
+from qasid.cli.exits import Interrupted
 from qasid.drivers.sync import Clock, SyncDriver, Transport
 from qasid.effects import Request, Response
 from qasid.errors import ConnectFailed
 
 __all__ = ["Interrupted", "Signals"]
-
-
-class Interrupted(KeyboardInterrupt):
-    """The person or the system asked to stop."""
-
-    def __init__(self, signal_number: int) -> None:
-        super().__init__(signal_number)
-        self.signal_number = signal_number
 
 
 class Signals:
