@@ -97,11 +97,11 @@ def test_a_star_import_gives_the_public_names() -> None:
     assert set(NAMES) == space.keys() - {"__builtins__"}
 
 
-def test_an_account_without_a_journal_needs_no_database() -> None:
-    """The libraries behind it are an extra, and slow to import."""
+def test_an_account_needs_nothing_that_it_does_not_use() -> None:
+    """No database where there is no journal, and no event loop for one that blocks."""
     tops = {name.partition(".")[0] for name in _imported("import qasid; qasid.connect('sandbox')")}
     assert "qasid_sandbox" in tops
-    assert set() == tops & {"alembic", "psycopg", "sqlalchemy"}
+    assert set() == tops & {"alembic", "asyncio", "psycopg", "sqlalchemy", "tomllib"}
 
 
 @pytest.mark.parametrize(

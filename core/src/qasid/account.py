@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import math
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from qasid import settings as configuration
-from qasid.drivers.aio import AsyncDriver
-from qasid.drivers.plug import AsyncPlug, Plug
 from qasid.drivers.sync import SyncDriver
 from qasid.effects import Flow, Request
 from qasid.errors import ProviderError, QasidError
@@ -41,6 +38,10 @@ from qasid.values import (
     ReleaseReason,
 )
 from qasid.vault import Vault, vault
+
+if TYPE_CHECKING:
+    from qasid.drivers.aio import AsyncDriver
+    from qasid.drivers.plug import Plug
 
 __all__ = ["Account", "AsyncAccount", "connect", "connect_async"]
 
@@ -154,8 +155,12 @@ def _driver(resolved: Resolved) -> SyncDriver:
 
 
 def _async_driver(resolved: Resolved) -> AsyncDriver:
+    from qasid.drivers.aio import AsyncDriver  # late: asyncio is large, and few processes use both
+
     plug = _plug(resolved)
     if plug is not None:
+        from qasid.drivers.plug import AsyncPlug
+
         return AsyncDriver(AsyncPlug(plug))
     try:
         from qasid.drivers.http_aio import AiohttpTransport
@@ -169,6 +174,7 @@ def _plug(resolved: Resolved) -> Plug | None:
     if not address.startswith(_EMULATOR):
         return None
     from qasid import finding
+    from qasid.drivers.plug import Plug
 
     return Plug(finding.emulator(address.removeprefix(_EMULATOR))().handle)
 
@@ -541,6 +547,8 @@ class AsyncAccount(_Face):
         """Rent; when cancelled with the order on its way, wait for the answer and release."""
         attempts: list[Attempt] = []
         acquisition = self._acquisition([service], country, options, attempts)
+        import asyncio
+
         asked = asyncio.ensure_future(self._driver.run(acquisition))
         try:
             return (await asyncio.shield(asked))[0]

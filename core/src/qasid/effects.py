@@ -10,18 +10,19 @@ import contextlib
 import functools
 import json as jsonlib
 import re
-import uuid
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
-from concurrent.futures import Future
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
 import attrs
 
 from qasid._version import VERSION
 from qasid.errors import InvalidRequest, ProtocolError
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future
 
 __all__ = [
     "Call",
@@ -198,6 +199,8 @@ def _dump(value: Any) -> bytes:
 
 
 def _multipart(fields: Pairs) -> tuple[str, bytes]:
+    import uuid  # late: few requests have parts
+
     text = "".join(f"{name}\0{value}\0" for name, value in fields)
     boundary = uuid.uuid5(uuid.NAMESPACE_OID, text).hex  # equal requests have equal bytes
     parts = [_part(boundary, name, value) for name, value in fields]

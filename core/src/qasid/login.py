@@ -7,7 +7,6 @@ Nothing in here opens a socket: `Visit.answer` is what a server on this machine 
 from __future__ import annotations
 
 import hmac
-import html
 import secrets
 from concurrent.futures import Future, InvalidStateError
 from typing import Final, Protocol, runtime_checkable
@@ -153,7 +152,9 @@ def _refusal(error: str) -> str:
 
 
 def _page(status: int, words: str) -> Response:
-    body = f"<!doctype html><meta charset=utf-8><title>Qasid</title><p>{html.escape(words)}</p>\n"
+    from html import escape  # late: it brings a table of two thousand characters
+
+    body = f"<!doctype html><meta charset=utf-8><title>Qasid</title><p>{escape(words)}</p>\n"
     headers = {
         "Content-Type": "text/html; charset=utf-8",
         "Cache-Control": "no-store",

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
-from email.utils import parsedate_to_datetime
 from typing import Any, Final, TypeVar, overload
 
 from qasid.effects import Response
@@ -119,6 +118,8 @@ def _number(text: str | None) -> float | None:
 
 
 def _date(text: str | None) -> float | None:
+    from email.utils import parsedate_to_datetime  # late: `email` is large, and few dates come
+
     try:
         at = parsedate_to_datetime(text or "")
     except (ValueError, OverflowError):

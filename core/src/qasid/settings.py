@@ -8,11 +8,9 @@ the current directory and then in the user's config directory. A text may be a r
 
 from __future__ import annotations
 
-import difflib
 import math
 import os
 import stat
-import tomllib
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -227,13 +225,21 @@ def _tables(path: Path, kind: str) -> dict[str, dict[str, Any]]:
 
 def _document(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except (FileNotFoundError, NotADirectoryError):
         return {}
     except (OSError, UnicodeDecodeError) as error:
         raise _error(
             f"cannot be read ({type(error).__name__})", str(path), "*", "mend it"
         ) from None
+    return _parsed(path, text)
+
+
+def _parsed(path: Path, text: str) -> dict[str, Any]:
+    import tomllib  # late: most often there is no file, or one of two
+
+    try:
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         where = str(error).rpartition("(at ")[2].rstrip(")")
         raise _error(f"is not TOML (at {where})", str(path), "*", "mend that line") from None
@@ -281,6 +287,8 @@ def _gather(
 
 def _known(name: str, fields: Iterable[str], key: str, place: str) -> None:
     if key not in fields:
+        import difflib
+
         close = difflib.get_close_matches(key, fields, n=1)
         remedy = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(fields))}"
         raise _error(f"is unknown (in {place})", name, key, remedy)
