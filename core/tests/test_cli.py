@@ -502,7 +502,9 @@ def _imported(*words: str) -> set[str]:
     """All modules that a process of the command imports."""
     code = "import sys; from qasid.cli import main; main(sys.argv[1:]); print(*sys.modules)"
     command = [sys.executable, "-c", code, *words]
-    ran = subprocess.run(command, capture_output=True, text=True, check=True)
+    # What measures the cover of a process would be imported too.
+    alone = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    ran = subprocess.run(command, env=alone, capture_output=True, text=True, check=True)
     return set(ran.stdout.splitlines()[-1].split())
 
 
