@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import attrs
 
+from qasid.codes import find_code
 from qasid.effects import Request, Response
 from qasid.serving import serve
-from qasid.text import find_code
 from qasid_sandbox.emulator import SandboxEmulator
 
 __all__ = ["APPLICATIONS", "DOMAIN", "Site", "environment", "opened"]
