@@ -42,6 +42,7 @@ PYTHON_CODE: Final = (
     "conftest.py",
     "noxfile.py",
 )
+PEERS: Final = Path("benchmarks/peers")  # with the pins of their environments
 
 
 # The interpreters.
@@ -272,6 +273,57 @@ def third_party(session: nox.Session) -> None:
     session.install(*group("build"), "pip>=23.1", *ours)
     session.install("--force-reinstall", "--no-deps", *wheels("qasid", "qasid_contract"))
     session.run("python", "examples/third_party.py", env={"PYTHONPATH": "docs"})
+
+
+# How fast it is.
+
+
+@nox.session(requires=["build"])
+def bench(session: nox.Session) -> None:
+    """Measure Qasid beside the bare libraries and its peers; write the report to docs/benchmarks.
+
+    Each peer has an environment of its own, and so has Qasid: there is nothing in it but what a
+    user installs. With `-- --quick` it takes less than two minutes and says little; its report is
+    kept out of docs/.
+    """
+    environments, report = Path(session.create_tmp(), "environments"), Path("docs/benchmarks")
+    if "--quick" in session.posargs:
+        report = Path(session.create_tmp(), "quick")
+    install(session, *group("bench"))
+    ours = wheels("qasid", "qasid_sandbox", "qasid_deftsms", extras="[async]")
+    environment(session, environments / "qasid", *ours)
+    for pins in sorted(PEERS.glob("*.txt")):
+        environment(session, environments / pins.stem, "--requirement", str(pins))
+    places = ("--environments", str(environments), "--output", str(report))
+    session.run("python", "-m", "benchmarks", "run", *places, *session.posargs)
+
+
+def environment(session: nox.Session, folder: Path, *requirements: str) -> None:
+    """Make a new environment of the session's Python that holds the requirements alone."""
+    session.run("python", "-m", "venv", "--clear", "--without-pip", str(folder), silent=True)
+    python = str(folder / "bin" / "python")
+    if session.venv_backend == "uv":
+        session.install("--python", python, *requirements)
+    else:
+        session.run_install("python", "-m", "pip", "--python", python, "install", *requirements)
+
+
+@nox.session(python=PYTHONS, requires=["interpreters", "build"])
+def instructions(session: nox.Session) -> None:
+    """Count the instructions of a send; more than 5 % above the baseline is an error.
+
+    The baselines are in benchmarks/instructions.json; with `-- --write` they are renewed. Valgrind
+    counts. Where it is not installed nothing is, which is an error in CI.
+    """
+    if shutil.which("valgrind") is None:
+        refuse = session.error if os.environ.get("CI") == "true" else session.skip
+        refuse("valgrind is not installed: the instructions of a send are not counted")
+    session.install(*wheels("qasid", "qasid_sandbox", "qasid_deftsms"))
+    session.install("--force-reinstall", "--no-deps", *wheels("qasid", "qasid_sandbox"))
+    session.run("python", "-m", "benchmarks.instructions", *session.posargs)
+
+
+# How it is written.
 
 
 @nox.session

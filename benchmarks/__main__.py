@@ -1,0 +1,77 @@
+"""The command: run the benchmark, or compare two of its reports.
+
+python -m benchmarks run --environments FOLDER [--quick] [--output FOLDER]
+python -m benchmarks compare OLD.json NEW.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from benchmarks.plot import drawn, of_sends
+from benchmarks.report import Report, Unlike, compared
+from benchmarks.run import ROOT, Plan, measured
+
+
+def arguments(given: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser("benchmarks", description="What Qasid costs.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    run = commands.add_parser("run", help="measure, and write a report")
+    run.add_argument("--environments", type=Path, required=True, help="one for each peer, and ours")
+    run.add_argument("--output", type=Path, required=True, help="the report's folder")
+    run.add_argument("--quick", action="store_true", help="in under two minutes; says little")
+    compare = commands.add_parser("compare", help="two reports of one machine, side by side")
+    compare.add_argument("old", type=Path)
+    compare.add_argument("new", type=Path)
+    return parser.parse_args(given)
+
+
+def about(plan: Plan) -> dict[str, Any]:
+    """The machine and the versions, as our environment sees them."""
+    command = (plan.binaries("qasid") / "python", "-m", "benchmarks.machine")
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    found: dict[str, Any] = json.loads(told.stdout)
+    return found
+
+
+def run(environments: Path, output: Path, *, quick: bool) -> None:
+    rounds, seconds = (2, 0.05) if quick else (7, 0.6)
+    plan = Plan(rounds=rounds, seconds=seconds, environments=environments)
+    found = attrs.asdict(measured(plan), recurse=False)
+    report = Report(quick=quick, rounds=rounds, seconds=seconds, **about(plan), **found)
+    write(report, output)
+    print(report.markdown())
+
+
+def write(report: Report, folder: Path) -> None:
+    """The three files."""
+    folder.mkdir(parents=True, exist_ok=True)
+    folder.joinpath("report.json").write_text(report.json(), "utf-8")
+    folder.joinpath("report.md").write_text(report.markdown(), "utf-8")
+    for group in ("http", "https"):
+        bars = of_sends(report.runs, report.outcomes, group)
+        picture = drawn(f"CPU per send, keep-alive, {group.upper()}", bars)
+        folder.joinpath(f"{group}.svg").write_text(picture, "utf-8")
+
+
+def main() -> None:
+    given = arguments(sys.argv[1:])
+    if given.command == "run":
+        run(given.environments, given.output, quick=given.quick)
+        return
+    try:
+        print(compared(Report.read(given.old), Report.read(given.new)))
+    except Unlike as refusal:
+        sys.exit(f"error: {refusal}")
+
+
+if __name__ == "__main__":
+    main()
