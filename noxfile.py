@@ -176,7 +176,7 @@ def tests(session: nox.Session) -> None:
     contracts = [str(path) for path in sorted(Path("plugins").glob("*/tests/test_contract.py"))]
     alone = [f"--ignore={path}" for path in contracts]
     # By files, as the blocks of a page belong together; and contracts are not to be scattered.
-    session.run("pytest", *SPREAD, "--dist=loadfile", "plugins", *alone, *pages)
+    session.run("pytest", *SPREAD, "--dist=loadfile", "plugins", "benchmarks", *alone, *pages)
     session.run("pytest", *contracts)
     session.run("pytest", *SPREAD, "contract_tests/tests", f"--ignore={MUTANTS}")
 

@@ -16,9 +16,10 @@ from typing import Any
 
 import attrs
 
+from benchmarks import ROOT
 from benchmarks.plot import drawn, of_sends
 from benchmarks.report import Report, Unlike, compared
-from benchmarks.run import ROOT, Plan, measured
+from benchmarks.run import Plan, measured
 
 
 def arguments(given: Sequence[str]) -> argparse.Namespace:

@@ -27,9 +27,10 @@ from typing import Any, Final
 
 import attrs
 
+from benchmarks import ROOT
+
 __all__ = ["Counted", "Verdict", "judged", "per_round"]
 
-ROOT: Final = Path(__file__).parent.parent
 BASELINES: Final = Path(__file__).with_suffix(".json")
 THRESHOLD: Final = 0.05
 _COUNTS: Final = {"hotpath": 300, "reference": 2_000}

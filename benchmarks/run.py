@@ -8,10 +8,10 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
 import attrs
 
+from benchmarks import ROOT
 from benchmarks.cases import CASES, Case
 from benchmarks.job import Outcome
 from benchmarks.programs import PROGRAMS, Program, started
@@ -19,8 +19,6 @@ from benchmarks.stage import Stage, staged
 from benchmarks.turn import WARM
 
 __all__ = ["Measured", "Plan", "measured"]
-
-ROOT: Final = Path(__file__).parent.parent
 
 
 @attrs.frozen(kw_only=True)

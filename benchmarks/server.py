@@ -20,6 +20,7 @@ from typing import Final
 
 import attrs
 
+from benchmarks import ROOT
 from benchmarks.replies import BODIES, CLOSING, STATUS
 
 __all__ = ["Server", "delayed", "serving"]
@@ -113,7 +114,7 @@ def _own(certificate: Path, delay: float) -> Iterator[Server]:
 
 @contextlib.contextmanager
 def _running(command: Sequence[str], name: str, port: int, tls_port: int) -> Iterator[Server]:
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(command, cwd=ROOT)
     plain, tls = f"http://127.0.0.1:{port}", f"https://127.0.0.1:{tls_port}"
     try:
         _await(process, port)

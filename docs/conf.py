@@ -42,4 +42,5 @@ PAGES = HERE / "_generated"
 generation.write(PAGES / "errors.md", generation.error_page(errors.QasidError, EXIT_CODES))
 generation.write(PAGES / "cli.md", generation.command_page(group, "qasid"))
 generation.write(PAGES / "rules.md", generation.rule_page(all_rules(), FAMILIES))
+generation.write(PAGES / "speed.md", generation.speed_page(HERE / "benchmarks"))
 generation.write(PAGES / "hooks.md", generation.hook_page(hookspecs.HOOKS, vars(hookspecs)))

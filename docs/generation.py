@@ -61,6 +61,15 @@ def _cell(text: str) -> str:
 # Errors.
 
 
+def speed_page(folder: Path) -> str:
+    """The report of the benchmark, where one is there; it stands in that folder with its plots."""
+    report = folder / "report.md"
+    if not report.exists():
+        return "No report is stored yet. `nox -s bench` writes one here.\n"
+    plots = (f"![CPU per send]({folder.name}/{name}.svg)\n" for name in ("http", "https"))
+    return "\n".join([*plots, report.read_text("utf-8")])
+
+
 def error_page(root: type[Exception], exit_codes: Mapping[Any, int]) -> str:
     """The tree of errors below `root`, and what each means."""
     drawn = "\n".join(tree(root))
