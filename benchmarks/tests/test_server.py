@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 
 import pytest
 from benchmarks.authority import issued
@@ -13,7 +14,7 @@ from benchmarks.server import Server, delayed
 
 
 @pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory):
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """Our own, that does not wait."""
     with delayed(issued(tmp_path_factory.mktemp("server")).certificate, 0) as running:
         yield running
