@@ -1,7 +1,8 @@
-"""The command: run the benchmark, or compare two of its reports.
+"""The command: run the benchmark, compare two of its reports, or profile a driver.
 
 python -m benchmarks run --environments FOLDER [--quick] [--output FOLDER]
 python -m benchmarks compare OLD.json NEW.json
+python -m benchmarks profile "https: qasid_sync"
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any
 
 import attrs
 
-from benchmarks import ROOT
+from benchmarks import ROOT, profiling
 from benchmarks.plot import drawn, of_sends
 from benchmarks.report import Report, Unlike, compared
 from benchmarks.run import Plan, measured
@@ -32,6 +33,8 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     compare = commands.add_parser("compare", help="two reports of one machine, side by side")
     compare.add_argument("old", type=Path)
     compare.add_argument("new", type=Path)
+    profile = commands.add_parser("profile", help="where the CPU of a driver goes")
+    profile.add_argument("driver", choices=profiling.known())
     return parser.parse_args(given)
 
 
@@ -63,15 +66,22 @@ def write(report: Report, folder: Path) -> None:
         folder.joinpath(f"{group}.svg").write_text(picture, "utf-8")
 
 
-def main() -> None:
-    given = arguments(sys.argv[1:])
-    if given.command == "run":
-        run(given.environments, given.output, quick=given.quick)
-        return
+def compare(old: Path, new: Path) -> None:
     try:
-        print(compared(Report.read(given.old), Report.read(given.new)))
+        print(compared(Report.read(old), Report.read(new)))
     except Unlike as refusal:
         sys.exit(f"error: {refusal}")
+
+
+def main() -> None:
+    given = arguments(sys.argv[1:])
+    match given.command:
+        case "run":
+            run(given.environments, given.output, quick=given.quick)
+        case "compare":
+            compare(given.old, given.new)
+        case "profile":
+            profiling.profiled(profiling.known()[given.driver])
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ import sys
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
 import attrs
 
@@ -19,6 +20,8 @@ from benchmarks.stage import Stage, staged
 from benchmarks.turn import WARM
 
 __all__ = ["Measured", "Plan", "measured"]
+
+PATIENCE: Final = 600  # seconds for one turn
 
 
 @attrs.frozen(kw_only=True)
@@ -92,6 +95,7 @@ def _turn(stage: Stage, plan: Plan, case: Case, python: Path) -> _Turn:
         capture_output=True,
         text=True,
         check=False,
+        timeout=PATIENCE,
     )
     if told.returncode:
         raise RuntimeError(f"{case.key} failed:\n{told.stderr[-2000:]}")

@@ -22,7 +22,7 @@ from benchmarks.server import Server, delayed, serving
 from qasid.effects import Request
 from qasid_deftsms import DeftSMS
 
-__all__ = ["STRANGERS", "Stage", "staged"]
+__all__ = ["STRANGERS", "Stage", "request", "staged"]
 
 STRANGERS: Final = 500  # distributions that are also installed, in a folder of their own
 
@@ -71,7 +71,7 @@ def staged() -> Iterator[Stage]:
             quick=quick,
             delayed=stack.enter_context(delayed(authority.certificate, DELAY)),
             environment=_environment(folder, authority, quick),
-            request=_request(),
+            request=request(),
             strangers=distributions(folder / "strangers", STRANGERS),
         )
 
@@ -90,8 +90,9 @@ def _environment(folder: Path, authority: Authority, server: Server) -> dict[str
     }
 
 
-def _request() -> Request:
+def request() -> Request:
+    """The request that Qasid makes for the message, as it would cross the wire."""
     provider = DeftSMS(username="acme", secret_key="k" * 40)
-    request = next(provider.send([qasid.TextMessage(to=TO, text=TEXT)]))
-    assert isinstance(request, Request)
-    return request.encode()
+    made = next(provider.send([qasid.TextMessage(to=TO, text=TEXT)]))
+    assert isinstance(made, Request)
+    return made.encode()

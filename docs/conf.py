@@ -23,7 +23,7 @@ version = release = VERSION
 extensions = ["myst_parser", "sphinx.ext.autodoc"]
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
-exclude_patterns = ["_build", "_generated", "tests"]
+exclude_patterns = ["_build", "_generated", "benchmarks", "tests"]
 
 html_theme = "furo"
 html_title = f"Qasid {VERSION}"
