@@ -15,6 +15,7 @@ from benchmarks.cases import CASES, PEERS
 from benchmarks.figures import Figure
 from benchmarks.goals import Row, Runs, rows
 from benchmarks.job import Outcome
+from benchmarks.programs import PROGRAMS
 
 __all__ = ["Report", "Unlike", "compared"]
 
@@ -78,6 +79,7 @@ class Report:
             self._about(),
             "### Goals\n\n" + table(_HEAD, (row.cells() for row in self.rows)),
             "### What a send costs\n\n" + table(_COSTS, self._costs()),
+            "### What a start costs\n\n" + table(_STARTS, self._starts()),
             "### Was the server in the way?\n\n" + self._server(),
         )
         return "\n\n".join(parts) + "\n"
@@ -93,7 +95,7 @@ class Report:
         )
 
     def _costs(self) -> Iterator[tuple[str, ...]]:
-        """Each driver: CPU per send, its ratio to the raw minimum, sends per second, memory."""
+        """Each driver: CPU and wall per send, sends per second, memory."""
         for case in CASES:
             if case.key not in self.outcomes:
                 yield case.group, case.driver, "not measured: no environment", "", "", ""
@@ -108,6 +110,16 @@ class Report:
                 f"{rate.median:.0f}",
                 f"{memory.median:.0f}",
             )
+
+    def _starts(self) -> Iterator[tuple[str, ...]]:
+        """Each program that was run. On a busy machine the CPU says more than the wall."""
+        for program in PROGRAMS:
+            if program.key in self.outcomes:
+                cpu = [cost / 1e3 for cost in self.runs.cost(program.key)]
+                told = [
+                    Figure.of(s).told("{:.0f}".format) for s in (cpu, self.runs.wall(program.key))
+                ]
+                yield program.key.removeprefix("start: "), *told
 
     def _server(self) -> str:
         """What it was, how busy it was at most, and how fast a plain socket drove it."""
@@ -130,6 +142,7 @@ class Report:
 _COSTS: Final = (
     "", "driver", "µs of CPU per send (least to most)", "µs of wall", "sends per second", "MiB",
 )  # fmt: skip
+_STARTS: Final = ("program", "ms of CPU (least to most)", "ms of wall (least to most)")
 
 
 def table(head: Sequence[str], lines: Iterable[Sequence[str]]) -> str:
