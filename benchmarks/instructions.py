@@ -99,8 +99,8 @@ def build() -> str:
 
 def counted() -> Counted:
     """Count, two at a time: who else uses the machine does not matter."""
-    for name in _COUNTS:  # once without valgrind, which writes the bytecode of what is imported
-        subprocess.run((sys.executable, "-m", f"benchmarks.{name}", "1"), cwd=ROOT, check=True)
+    for name in _COUNTS:  # once without valgrind: it writes the bytecode of what is imported
+        finished(sys.executable, "-m", f"benchmarks.{name}", "1")
     runs = [(name, _COUNTS[name] * factor) for name in _COUNTS for factor in (1, 2)]
     with ThreadPoolExecutor(2) as pool:
         totals = dict(zip(runs, pool.map(lambda run: total(*run), runs), strict=True))
@@ -119,16 +119,23 @@ def counted() -> Counted:
 def total(module: str, count: int) -> int:
     """All instructions of a process. Raises `RuntimeError` where it fails."""
     valgrind = ("valgrind", "--tool=callgrind", f"--callgrind-out-file={os.devnull}")
-    command = (*valgrind, sys.executable, "-m", f"benchmarks.{module}", str(count))
+    said = finished(*valgrind, sys.executable, "-m", f"benchmarks.{module}", str(count))
+    found = re.search(r"Collected : (\d+)", said)
+    if found is None:
+        raise RuntimeError(f"valgrind did not count:\n{said[-2000:]}")
+    return int(found[1])
+
+
+def finished(*command: str) -> str:
+    """What a command says on stderr. Raises `RuntimeError` where it fails."""
     # A fixed hash seed, and nothing of this user: both would change what is executed.
     environment = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "PYTHONHASHSEED": "0"}
     told = subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
-    found = re.search(r"Collected : (\d+)", told.stderr)
-    if told.returncode or found is None:
-        raise RuntimeError(f"{module} failed under valgrind:\n{told.stderr[-2000:]}")
-    return int(found[1])
+    if told.returncode:
+        raise RuntimeError(f"{command} failed:\n{told.stderr[-2000:]}")
+    return told.stderr
 
 
 def baselines() -> dict[str, Counted]:

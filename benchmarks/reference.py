@@ -8,6 +8,7 @@ nothing of Qasid and must never change, as the stored ratios are to it.
 
 from __future__ import annotations
 
+import gc
 import json
 import sys
 from collections.abc import Generator, Iterator
@@ -52,6 +53,7 @@ def performed(number: int, log: list[str]) -> int:
 
 def main() -> None:
     log: list[str] = []
+    gc.freeze()  # as in `hotpath`
     for number in range(int(sys.argv[1])):
         performed(number, log)
 
