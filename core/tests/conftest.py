@@ -1,4 +1,4 @@
-"""Distributions made for these tests, installed as any other: see the folder `distributions`."""
+"""The command and the sandbox; and distributions made for these tests."""
 
 from __future__ import annotations
 
@@ -11,8 +11,33 @@ from typing import Final
 import pytest
 
 from qasid import finding
+from qasid.serving import serve
+from qasid_sandbox.emulator import SandboxEmulator
+
+from .commandline import Command
 
 DISTRIBUTIONS: Final = Path(__file__).parent / "distributions"
+
+
+# The command.
+
+
+@pytest.fixture
+def qasid(capsys: pytest.CaptureFixture[str]) -> Command:
+    """The command, in this process."""
+    return Command(capsys)
+
+
+@pytest.fixture
+def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxEmulator]:
+    """A sandbox whose books outlive one command."""
+    emulator = SandboxEmulator()
+    with serve(emulator) as server:
+        monkeypatch.setenv("QASID_SANDBOX_BASE_URL", server.url)
+        yield emulator
+
+
+# Distributions, installed as any other: see the folder `distributions`.
 
 
 def install(place: Path, *names: str) -> None:

@@ -21,7 +21,6 @@ from qasid._version import VERSION
 from qasid.cli import main, running
 from qasid.cli.exits import CLOSED_OUTPUT, EXIT_CODES, NO, NOT_ALL, exit_code
 from qasid.cli.output import plain
-from qasid.serving import serve
 from qasid.values import TextMessage
 from qasid_sandbox.emulator import SandboxEmulator
 
@@ -42,23 +41,9 @@ def _settled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def qasid(capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(capsys)
-
-
-@pytest.fixture
 def smsarab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Staged]:
     emulator = Staged()
     with served(monkeypatch, emulator):
-        yield emulator
-
-
-@pytest.fixture
-def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxEmulator]:
-    """A sandbox whose books outlive one command."""
-    emulator = SandboxEmulator()
-    with serve(emulator) as server:
-        monkeypatch.setenv("QASID_SANDBOX_BASE_URL", server.url)
         yield emulator
 
 

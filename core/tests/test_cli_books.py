@@ -28,11 +28,6 @@ def _settled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def qasid(capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(capsys)
-
-
-@pytest.fixture
 def smsarab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Staged]:
     """Each number gets a message at once."""
     emulator = Staged()

@@ -33,11 +33,6 @@ def _settled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     finding.forget()
 
 
-@pytest.fixture
-def qasid(capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(capsys)
-
-
 def test_a_command_of_another_distribution_is_one_of_ours(
     qasid: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -43,11 +43,6 @@ def _settled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     finding.forget()
 
 
-@pytest.fixture
-def qasid(capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(capsys)
-
-
 @contextlib.contextmanager
 def emulated(*words: str) -> Iterator[tuple[Process, Any]]:
     """The command as a process, and its line of JSON."""

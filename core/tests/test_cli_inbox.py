@@ -55,11 +55,6 @@ def _settled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def qasid(capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(capsys)
-
-
-@pytest.fixture
 def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Looked]:
     """No number gets a message by itself, and no failed look is repeated."""
     emulator = Looked()

@@ -31,11 +31,6 @@ def _settled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("QASID_STATE_DIR", str(tmp_path / "kept"))
 
 
-@pytest.fixture
-def qasid(capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(capsys)
-
-
 def begun(asked: Any = None, ago: timedelta = DAY, account: str = "sandbox", **of: Any) -> str:
     """An operation that began so long ago and is not settled; gives its id."""
     hooks = {TextMessage: "send", OtpOrder: "otp", NumberOrder: "acquire_number"}

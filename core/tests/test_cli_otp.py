@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +11,6 @@ import pytest
 from qasid import errors
 from qasid.cli.exits import EXIT_CODES, NO
 from qasid.codes import find_code
-from qasid.serving import serve
 from qasid_deftsms.emulator import DeftSMSEmulator
 from qasid_sandbox.emulator import SandboxEmulator
 
@@ -25,20 +23,6 @@ TEXT: Final = ["--text", "Your code is {code}."]
 @pytest.fixture(autouse=True)
 def _settled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     settle(monkeypatch, tmp_path)
-
-
-@pytest.fixture
-def qasid(capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(capsys)
-
-
-@pytest.fixture
-def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[SandboxEmulator]:
-    """A sandbox whose books outlive one command."""
-    emulator = SandboxEmulator()
-    with serve(emulator) as server:
-        monkeypatch.setenv("QASID_SANDBOX_BASE_URL", server.url)
-        yield emulator
 
 
 def code(sandbox: SandboxEmulator) -> str:

@@ -47,11 +47,6 @@ def _settled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-def qasid(capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(capsys)
-
-
-@pytest.fixture
 def smsarab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Staged]:
     emulator = Staged()
     with served(monkeypatch, emulator):

@@ -44,11 +44,6 @@ def _settled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def qasid(capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(capsys)
-
-
-@pytest.fixture
 def smsarab(monkeypatch: pytest.MonkeyPatch) -> Iterator[Staged]:
     """No number gets a message."""
     emulator = Staged()

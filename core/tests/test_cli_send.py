@@ -60,11 +60,6 @@ def _settled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def qasid(capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(capsys)
-
-
-@pytest.fixture
 def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[Batched]:
     emulator = Batched()
     with serve(emulator) as server:

@@ -38,11 +38,6 @@ def _settled(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
 
 @pytest.fixture
-def qasid(capsys: pytest.CaptureFixture[str]) -> Command:
-    return Command(capsys)
-
-
-@pytest.fixture
 def emulator(monkeypatch: pytest.MonkeyPatch) -> Iterator[MyOnlineSimEmulator]:
     """MyOnlineSim on a port, and an environment in which it is the one account."""
     emulator = MyOnlineSimEmulator()
