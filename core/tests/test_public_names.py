@@ -17,6 +17,7 @@ HOMES: Final = (
     "qasid.errors",
     "qasid.rentals",
     "qasid.routing",
+    "qasid.streams",
     "qasid.values",
 )
 HEAVY: Final = frozenset(

@@ -9,8 +9,8 @@
             message = account.wait_for_sms(activation, timeout=60)
             print(message.code)
 
-The public names are those of `qasid.account`, `qasid.errors`, `qasid.rentals`, `qasid.routing` and
-`qasid.values`.
+The public names are those of `qasid.account`, `qasid.errors`, `qasid.rentals`, `qasid.routing`,
+`qasid.streams` and `qasid.values`.
 They are imported when they are first used, so that ``import qasid`` costs next to nothing.
 """
 
@@ -27,11 +27,19 @@ if TYPE_CHECKING:
     from qasid.errors import *  # noqa: F403
     from qasid.rentals import *  # noqa: F403
     from qasid.routing import *  # noqa: F403
+    from qasid.streams import *  # noqa: F403
     from qasid.values import *  # noqa: F403
 
 __version__ = VERSION
 
-_HOMES = ("qasid.errors", "qasid.values", "qasid.account", "qasid.rentals", "qasid.routing")
+_HOMES = (
+    "qasid.errors",
+    "qasid.values",
+    "qasid.account",
+    "qasid.rentals",
+    "qasid.routing",
+    "qasid.streams",
+)
 
 
 def _public(name: str) -> Any:

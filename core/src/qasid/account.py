@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -13,7 +13,7 @@ from qasid.drivers.sync import SyncDriver
 from qasid.effects import Flow, Request
 from qasid.errors import ProviderError, QasidError
 from qasid.journal.records import Answer, Operation
-from qasid.operations import GONE, Message, Operations
+from qasid.operations import GONE, Message, Operations, Sending
 from qasid.policies.passage import Attempt
 from qasid.rentals import Fallback, Rentals
 from qasid.settings import Resolved, resolve
@@ -42,6 +42,7 @@ from qasid.vault import Vault, vault
 if TYPE_CHECKING:
     from qasid.drivers.aio import AsyncDriver
     from qasid.drivers.plug import Plug
+    from qasid.streams import AsyncStream, Progress, Stream
 
 __all__ = ["Account", "AsyncAccount", "connect", "connect_async"]
 
@@ -414,6 +415,34 @@ class Account(_Face):
         """
         return self._driver.run(self._operations.send_many(messages, tell))
 
+    def send_stream(
+        self,
+        messages: Iterable[Message],
+        *,
+        concurrency: int | None = None,
+        ordered: bool = False,
+        tell: Callable[[list[Receipt]], object] | None = None,
+        progress: Callable[[Progress], object] | None = None,
+    ) -> Stream:
+        """Send messages of any number while they are taken from their source: see `Stream`.
+
+        The provider's batches are sent `concurrency` at once: without a number as many as its
+        limits can use, at the most 8 and never more than `pool_size`. Receipts come as they are
+        there, each as one of `send_many`, or with `ordered` in the order of the messages. `tell` is
+        called with the receipts of each batch before they are given, and `progress` after it; what
+        they raise is raised, and nothing more is sent. Raises `SettingsError`.
+        """
+        given: dict[str, Any] = {"tell": tell, "progress": progress}
+        given |= {"concurrency": concurrency, "ordered": ordered}
+        return self._stream(self._operations.sending(), messages, given)
+
+    def _stream(
+        self, sending: Sending, messages: Iterable[Message], given: dict[str, Any]
+    ) -> Stream:
+        from qasid.streams import Stream  # late: most accounts never need it
+
+        return Stream(messages, sending, self._driver, **given)
+
     def cancel_scheduled(self, batch_id: str) -> Cancelled:
         """Take back what was scheduled under a receipt's `batch_id`. Raises `InvalidRequest`."""
         return self._driver.run(self._operations.cancel_scheduled(batch_id))
@@ -573,6 +602,30 @@ class AsyncAccount(_Face):
     ) -> list[Receipt]:
         """See `Account.send_many`; `tell` is a plain function, called in a thread."""
         return await self._driver.run(self._operations.send_many(messages, tell))
+
+    def send_stream(
+        self,
+        messages: Iterable[Message] | AsyncIterable[Message],
+        *,
+        concurrency: int | None = None,
+        ordered: bool = False,
+        tell: Callable[[list[Receipt]], object] | None = None,
+        progress: Callable[[Progress], object] | None = None,
+    ) -> AsyncStream:
+        """See `Account.send_stream` and `AsyncStream`; for ``async for``, and not to be awaited."""
+        given: dict[str, Any] = {"tell": tell, "progress": progress}
+        given |= {"concurrency": concurrency, "ordered": ordered}
+        return self._stream(self._operations.sending(), messages, given)
+
+    def _stream(
+        self,
+        sending: Sending,
+        messages: Iterable[Message] | AsyncIterable[Message],
+        given: dict[str, Any],
+    ) -> AsyncStream:
+        from qasid.streams import AsyncStream  # late: most accounts never need it
+
+        return AsyncStream(messages, sending, self._driver, **given)
 
     async def cancel_scheduled(self, batch_id: str) -> Cancelled:
         """See `Account.cancel_scheduled`."""

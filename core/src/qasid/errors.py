@@ -25,6 +25,7 @@
         │   ├── RecipientOptedOut
         │   └── ReferenceConflict      another request has that reference
         ├── JournalUnavailable         the journal cannot be used: not performed
+        ├── StreamClosed               a stream was closed before its turn came: not performed
         ├── OtpRejected
         ├── ProviderUnavailable
         │   ├── ConnectFailed          never reached: not performed
@@ -72,6 +73,7 @@ __all__ = [
     "ReleaseRefused",
     "RouteExhausted",
     "SettingsError",
+    "StreamClosed",
     "TemplateRejected",
     "UnsupportedOperation",
     "WaitTimeout",
@@ -235,6 +237,10 @@ class JournalUnavailable(ProviderError):
 
     The message names the journal, without a password, and the remedy.
     """
+
+
+class StreamClosed(ProviderError):
+    """A message was taken from a stream's source and not sent: the stream was closed before."""
 
 
 class OtpRejected(ProviderError):

@@ -37,8 +37,10 @@ from qasid.journal.records import Answer, Operation, Return
 from qasid.journal.resolution import inquiry
 from qasid.line import Line
 from qasid.phone import e164
+from qasid.policies.course import Course, heeding
 from qasid.policies.journal import Journaling, persisting
 from qasid.policies.passage import Attempt, surely_not_performed
+from qasid.policies.rates import useful
 from qasid.rentals import Fallback, Inheriting, Rentals, user_rentals
 from qasid.settings import Resolved
 from qasid.values import (
@@ -63,7 +65,7 @@ from qasid.values import (
 )
 from qasid.vault import Vault
 
-__all__ = ["GONE", "Message", "Operations", "of_batch", "ready"]
+__all__ = ["GONE", "Message", "Operations", "Sending", "of_batch", "ready"]
 
 T = TypeVar("T")
 Message = TextMessage | TemplateMessage
@@ -83,6 +85,21 @@ _HOPELESS: Final = (
 
 # Of the book of rentals, wherever it is.
 _UNWRITTEN: Final = (SettingsError, JournalUnavailable)
+
+
+@attrs.frozen(eq=False, kw_only=True)
+class Sending:
+    """How a stream is sent: in batches of `size` messages, `places` of them at once.
+
+    `places` may be set to `most`, which is the `pool_size` of `account`.
+    """
+
+    account: str
+    size: int
+    places: int
+    most: int
+    course: Course
+    send: Callable[[Sequence[Message]], Flow[list[Receipt]]]
 
 
 class Operations:
@@ -352,43 +369,62 @@ class Operations:
             raise receipt.error
         return receipt
 
-    def send_many(
-        self, messages: Iterable[Message], tell: Callable[[list[Receipt]], object] | None
-    ) -> Flow[list[Receipt]]:
-        """Send messages in batches of the provider's size; a receipt each, in order."""
+    def sending(self) -> Sending:
+        """How a stream is sent by this account."""
         self.line.require("send")
-        messages = [*messages]
+        course, most = Course(), self.options.pool_size
+        places = useful(self.info.limits, "send", most=most, max_wait=self.options.max_wait)
+        return Sending(
+            account=self.name,
+            size=self.info.max_batch,
+            places=places,
+            most=most,
+            course=course,
+            send=functools.partial(self.send_many, tell=None, course=course),
+        )
+
+    def send_many(
+        self,
+        messages: Iterable[Message],
+        tell: Callable[[list[Receipt]], object] | None,
+        course: Course | None = None,
+    ) -> Flow[list[Receipt]]:
+        """Send messages in batches of the provider's size; a receipt each, in order.
+
+        `course` is that of the bulk which they are a part of.
+        """
+        self.line.require("send")
+        messages, course = [*messages], course or Course()
         self.journal.require(messages)
         now = yield Now()
         checked = [_checked(message, now) for message in messages]
         receipts: list[Receipt] = []
-        end: ProviderError | None = None
         for part in _parts(checked, self.info.max_batch):
-            found, end = yield from self._send_part(part, end)
+            found = yield from self._send_part(part, course)
             receipts += found
             if tell is not None:
                 yield Call(functools.partial(tell, found))
         return receipts
 
-    def _send_part(
-        self, part: Sequence[Message | Receipt], end: ProviderError | None
-    ) -> Flow[tuple[list[Receipt], ProviderError | None]]:
-        """Receipts of a part, and what would refuse all that comes after it, as `end` does this."""
+    def _send_part(self, part: Sequence[Message | Receipt], course: Course) -> Flow[list[Receipt]]:
+        """Receipts of a part. What would refuse all that comes after it is noted in `course`."""
         now = yield Now()
         part = [_still(item, now) for item in part]
         batch = [item for item in part if not isinstance(item, Receipt)]
-        error = end
+        error = course.ends.get(self.name)
         if batch and error is None:
             try:
-                return _woven(part, (yield from self._recorded(batch))), None
+                return _woven(part, (yield from self._recorded(batch, course)))
             except QasidError as failure:
                 error = of_batch(failure)
-                end = error if isinstance(failure, _HOPELESS) else None
+                if isinstance(failure, _HOPELESS):
+                    course.ends[self.name] = error
         refused = self._signed(Receipt(to=message.to, error=error) for message in batch)
-        return _woven(part, refused), end
+        return _woven(part, refused)
 
-    def _recorded(self, batch: Sequence[Message]) -> Flow[list[Receipt]]:
-        given = yield from self.journal.each("send", batch, self._send_batch)
+    def _recorded(self, batch: Sequence[Message], course: Course) -> Flow[list[Receipt]]:
+        act = functools.partial(self._send_batch, course=course)
+        given = yield from self.journal.each("send", batch, act)
         return [
             Receipt(to=message.to, error=of_batch(item), account=self.name)
             if isinstance(item, QasidError)
@@ -400,13 +436,18 @@ class Operations:
         (receipt,) = yield from self._send_batch([message], attempts)
         return receipt
 
-    def _send_batch(self, batch: Sequence[Message], attempts: list[Attempt]) -> Flow[list[Receipt]]:
-        return self._reporter.around("send", self._send_at_once(batch, attempts), len(batch))
+    def _send_batch(
+        self, batch: Sequence[Message], attempts: list[Attempt], course: Course | None = None
+    ) -> Flow[list[Receipt]]:
+        sending = self._send_at_once(batch, attempts, course)
+        return self._reporter.around("send", sending, len(batch))
 
     def _send_at_once(
-        self, batch: Sequence[Message], attempts: list[Attempt]
+        self, batch: Sequence[Message], attempts: list[Attempt], course: Course | None
     ) -> Flow[list[Receipt]]:
-        receipts = _many((yield from self.line.ask("send", attempts, messages=batch)), Receipt)
+        asking = self.line.ask("send", attempts, messages=batch)
+        heeded = asking if course is None else heeding(course, asking, attempts)
+        receipts = _many((yield from heeded), Receipt)
         if len(receipts) != len(batch):
             raise ProtocolError(
                 f"{len(batch)} messages were sent and {len(receipts)} receipts came",

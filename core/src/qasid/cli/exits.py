@@ -47,6 +47,7 @@ EXIT_CODES: Final[Mapping[type[errors.QasidError], int]] = {
     errors.ReferenceConflict: 31,
     errors.JournalUnavailable: 32,
     errors.OtpLimitExceeded: 33,
+    errors.StreamClosed: 34,
 }
 
 

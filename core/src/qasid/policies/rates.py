@@ -8,6 +8,7 @@ minute) leaves the wide one (120 requests a minute) free for others until then.
 
 from __future__ import annotations
 
+import math
 import threading
 from bisect import insort
 from collections.abc import Iterable, Sequence
@@ -20,12 +21,16 @@ from qasid.effects import Flow, Sleep, Tick
 from qasid.errors import RateLimited
 from qasid.values import Limit
 
-__all__ = ["Limiter"]
+__all__ = ["Limiter", "useful"]
 
 # Requests do not travel equally fast: two that leave 1.00 s apart may arrive 0.96 s apart.
 _GUARD: Final = 1.05
 # Sums of floats are not exact; no clock is either.
 _ROUNDING: Final = 1e-6
+#: Requests under way at once, where no limit asks for less. More gain little at any provider.
+_WORKERS: Final = 8
+#: Seconds after which most answers are there.
+_ANSWER: Final = 1.0
 
 
 @attrs.define
@@ -118,3 +123,16 @@ def _too_late(wait: float) -> RateLimited:
         f"the provider's limits allow this in {wait:.1f} s, which is over max_wait; try later",
         retry_after=timedelta(seconds=wait),
     )
+
+
+def useful(limits: Iterable[Limit], hook: str, *, most: int, max_wait: float) -> int:
+    """How many requests of that hook may usefully be under way at once; at least one.
+
+    As many as the steady rate fills when an answer takes a second, and one more, as one of them may
+    hang: 5 a second, 6. Never so many that the last in the queue would wait over `max_wait`.
+    """
+    lanes = [_Lane.of(limit) for limit in limits if limit.applies_to(hook)]
+    found = [
+        min(math.ceil(_ANSWER / lane.interval) + 1, int(max_wait / lane.interval)) for lane in lanes
+    ]
+    return max(1, min([_WORKERS, most, *found]))

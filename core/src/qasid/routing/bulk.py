@@ -13,6 +13,7 @@ from qasid.effects import Call, Flow
 from qasid.errors import ProviderError, QasidError
 from qasid.operations import Message, Operations, of_batch
 from qasid.phone import e164
+from qasid.policies.course import Course
 from qasid.routing.members import Member, Passed, exhausted, path
 from qasid.routing.policies import Subject
 from qasid.routing.promises import Promise
@@ -39,7 +40,8 @@ class Bulk:
     """Messages on their way, and by place the receipts of those whose way is over.
 
     `asked` gives the accounts for one message, in order; `subject` is what is
-    asked, but for its recipient. `tell` gets receipts as they are final.
+    asked, but for its recipient. `tell` gets receipts as they are final; `course` is that of the
+    stream which the messages are a part of, if they are.
     """
 
     route: str
@@ -49,6 +51,7 @@ class Bulk:
     tell: Tell | None
     repeat_unknown: bool
     promised: Promise
+    course: Course | None = None
     _receipts: dict[int, Receipt] = attrs.field(factory=dict, init=False)
     _lost: list[_Parcel] = attrs.field(factory=list, init=False)
 
@@ -106,7 +109,7 @@ class Bulk:
         hear = None if self.tell is None else functools.partial(self._hear, self.tell)
 
         def make(operations: Operations) -> Flow[list[Receipt]]:
-            return operations.send_many((parcel.message for parcel in group), hear)
+            return operations.send_many((parcel.message for parcel in group), hear, self.course)
 
         found = yield from member.tried(make, _lesson)
         if isinstance(found, Passed):

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterable, Mapping
-from typing import Any, Self, TypeVar
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import attrs
 
@@ -35,6 +35,9 @@ from qasid.values import (
     Receipt,
 )
 
+if TYPE_CHECKING:
+    from qasid.streams import AsyncStream, Progress, Stream
+
 __all__ = ["AsyncRoute", "Route", "connect_route", "connect_route_async"]
 
 T = TypeVar("T")
@@ -44,11 +47,12 @@ A = TypeVar("A", Account, AsyncAccount)
 class Route(Account):
     """Several accounts, used as one `Account` is. Threads may share it.
 
-    What costs money (`send`, `send_many`, `otp`, `acquire_number`, `acquire_numbers`, `rent`) goes
-    by the first account in the order of `policy` that does it. The next one is asked **only** where
-    the outcome is *not performed* and the reason is neither the recipient, nor the content, nor the
-    budget: see `qasid.routing.rules`. After the last one it raises `RouteExhausted`. What belongs
-    to a receipt, a ticket or an activation goes to its account.
+    What costs money (`send`, `send_many`, `send_stream`, `otp`, `acquire_number`,
+    `acquire_numbers`, `rent`) goes by the first account in the order of `policy` that does it. The
+    next one is asked **only** where the outcome is *not performed* and the reason is neither the
+    recipient, nor the content, nor the budget: see `qasid.routing.rules`. After the last one it
+    raises `RouteExhausted`. What belongs to a receipt, a ticket or an activation goes to its
+    account.
 
     `repeat_unknown=True` of those calls goes on after an unknown outcome, too. **It risks that the
     message is sent, or the number bought, twice**: use it where that is better than not at all.
@@ -134,6 +138,25 @@ class Route(Account):
         """
         flow = self._routing.send_many(messages, tell, repeat_unknown=repeat_unknown)
         return self._driver.run(flow)
+
+    def send_stream(
+        self,
+        messages: Iterable[Message],
+        *,
+        concurrency: int | None = None,
+        ordered: bool = False,
+        tell: Tell | None = None,
+        progress: Callable[[Progress], object] | None = None,
+        repeat_unknown: bool = False,
+    ) -> Stream:
+        """Send messages of any number, each by the first account that does it: see `Stream`.
+
+        `concurrency` is without a number as much as suits each of the accounts. `repeat_unknown`
+        risks that some messages are sent twice.
+        """
+        given: dict[str, Any] = {"tell": tell, "progress": progress}
+        given |= {"concurrency": concurrency, "ordered": ordered}
+        return self._stream(self._routing.sending(repeat_unknown=repeat_unknown), messages, given)
 
     def _acquisition(
         self,
@@ -230,6 +253,21 @@ class AsyncRoute(AsyncAccount):
         """See `Route.send_many`; `tell` is a plain function, called in a thread."""
         flow = self._routing.send_many(messages, tell, repeat_unknown=repeat_unknown)
         return await self._driver.run(flow)
+
+    def send_stream(
+        self,
+        messages: Iterable[Message] | AsyncIterable[Message],
+        *,
+        concurrency: int | None = None,
+        ordered: bool = False,
+        tell: Tell | None = None,
+        progress: Callable[[Progress], object] | None = None,
+        repeat_unknown: bool = False,
+    ) -> AsyncStream:
+        """See `Route.send_stream` and `AsyncStream`."""
+        given: dict[str, Any] = {"tell": tell, "progress": progress}
+        given |= {"concurrency": concurrency, "ordered": ordered}
+        return self._stream(self._routing.sending(repeat_unknown=repeat_unknown), messages, given)
 
     async def otp(self, to: str, *, repeat_unknown: bool = False, **options: Any) -> OtpTicket:
         """See `Route.otp`."""

@@ -20,8 +20,9 @@ from qasid.errors import (
     UnsupportedOperation,
 )
 from qasid.journal.records import Asked
-from qasid.operations import Message, Operations
+from qasid.operations import Message, Operations, Sending
 from qasid.phone import e164
+from qasid.policies.course import Course
 from qasid.policies.passage import Attempt
 from qasid.routing.breaker import State
 from qasid.routing.bulk import Bulk, Tell
@@ -186,18 +187,37 @@ class Routing:
         tell: Tell | None = None,
         *,
         repeat_unknown: bool = False,
+        course: Course | None = None,
     ) -> Flow[list[Receipt]]:
         """Send messages, in as many rounds as it takes; a receipt each, in order.
 
-        `tell` is called with receipts as soon as nothing more comes after them.
+        `tell` is called with receipts as soon as nothing more comes after them. `course` is that
+        of the stream which the messages are a part of.
         """
         if not self.can("send"):
             raise self._cannot("send")
         messages = [*messages]
         promised = self._promise("send", messages, repeat_unknown=repeat_unknown)
         subject = yield from self._examined(Subject(operation="send"))
-        bulk = Bulk(self.name, self.members, self._asked, subject, tell, repeat_unknown, promised)
+        bulk = Bulk(
+            self.name, self.members, self._asked, subject, tell, repeat_unknown, promised, course
+        )
         return (yield from bulk.send(messages))
+
+    def sending(self, *, repeat_unknown: bool = False) -> Sending:
+        """How a stream is sent: in batches of the widest account, as many at once as suit all."""
+        able = [m.operations.sending() for m in self.members.values() if m.can("send")]
+        if not able:
+            raise self._cannot("send")
+        course = Course()
+        return Sending(
+            account=self.name,
+            size=max(each.size for each in able),
+            places=min(each.places for each in able),
+            most=min(each.most for each in able),
+            course=course,
+            send=functools.partial(self.send_many, repeat_unknown=repeat_unknown, course=course),
+        )
 
     # What belongs to the account of a receipt, a ticket or an activation.
 

@@ -57,6 +57,7 @@ RULES: Final[Mapping[type[QasidError], Rule]] = {
     errors.RecipientOptedOut: _RECIPIENT,
     errors.ReferenceConflict: Rule(False, False, "yours to mend"),
     errors.JournalUnavailable: Rule(False, False, "yours to mend: no account may do without it"),
+    errors.StreamClosed: Rule(False, False, "yours: nothing more was to be sent"),
     errors.OtpRejected: _CONTENT,
     errors.ProviderUnavailable: _PROVIDER,
     errors.ConnectFailed: _PROVIDER,
