@@ -66,7 +66,7 @@ class _Step(enum.Enum):
 class _Window:
     """What is between the source and the consumer: at most `places` batches of `size` messages.
 
-    A batch has its place until its receipts are `_ready`, which is when those before it are given.
+    A batch has its place until its receipts are `_ready`; no message is taken before they are given.
     """
 
     size: int
@@ -83,7 +83,7 @@ class _Window:
 
     @property
     def room(self) -> bool:
-        return not self.over and len(self._under_way) < self.places
+        return not (self.over or self._ready) and len(self._under_way) < self.places
 
     @property
     def step(self) -> _Step:
@@ -333,10 +333,9 @@ class AsyncStream(_Shared):
             while (step := self._window.step) is not _Step.END:
                 if step is _Step.GIVE:
                     yield self._window.give()
-                elif (ticket := await self._done.get()) is not None:
-                    receipts = self._heard(ticket)
+                else:
                     self._changed.set()
-                    await self._retold(receipts)
+                    await self._hear(await self._done.get())
         finally:
             await self.close()
         self._raise()
@@ -349,6 +348,10 @@ class AsyncStream(_Shared):
         if self._tasks:
             await asyncio.wait(self._tasks)
         await self._retold(self._rest())
+
+    async def _hear(self, ticket: int | None) -> None:
+        if ticket is not None:
+            await self._retold(self._heard(ticket))
 
     async def _feed(self) -> None:
         """Take messages, and begin with batches, as long as there is room for them."""
