@@ -3,6 +3,7 @@
 python sender.py all  BASE_URL JOURNAL_URL SEED COUNT    every reference, in an order of its own
 python sender.py walk BASE_URL JOURNAL_URL               killed at its first step, its second, …
 python sender.py path BASE_URL JOURNAL_URL               so, too, by a route of two accounts
+python sender.py stream BASE_URL JOURNAL_URL COUNT       as a stream, four batches at once
 """
 
 from __future__ import annotations
@@ -122,6 +123,15 @@ def path(base_url: str, journal_url: str) -> None:
     walk(base_url, journal_url, route)
 
 
+def stream(base_url: str, journal_url: str, count: str) -> None:
+    """Send them all as a stream; prints the recipient of each receipt."""
+    messages = (message(2000 + n) for n in range(int(count)))
+    with account(base_url, journal_url) as opened:
+        for receipt in opened.send_stream(messages, concurrency=4):
+            sys.stdout.write(f"{receipt.to}\n")
+
+
 if __name__ == "__main__":
     commands: dict[str, Callable[..., None]] = {"all": send_all, "walk": walk, "path": path}
+    commands["stream"] = stream
     commands[sys.argv[1]](*sys.argv[2:])

@@ -66,7 +66,7 @@ class _Step(enum.Enum):
 class _Window:
     """What is between the source and the consumer: at most `places` batches of `size` messages.
 
-    A batch has its place until its receipts are `_ready`; no message is taken before they are given.
+    A batch has its place until its receipts are `_ready`; nothing is taken before they are given.
     """
 
     size: int

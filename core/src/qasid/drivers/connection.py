@@ -6,6 +6,7 @@ The environment (proxies, certificate authorities) is read once, when an account
 
 from __future__ import annotations
 
+import errno
 import functools
 import ipaddress
 import os
@@ -46,6 +47,7 @@ _UNREACHED: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (TimeoutError, "let us wait too long for a connection"),
     (Exception, "could not be reached"),
 )
+_NO_SOCKET: Final = "could not be reached, as this process has too many files open (ulimit -n)"
 _UNANSWERED: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (TimeoutError, "did not answer in time"),
     (ConnectionError, "broke the connection before the whole answer"),
@@ -103,7 +105,8 @@ class Endpoint:
         """The error for a request that never left."""
         reason = next((r for c in _causes(error) if (r := getattr(c, "verify_message", ""))), "")
         detail = f": {reason}" if reason else ""
-        return ConnectFailed(f"{self} {_words(_UNREACHED, error)}{detail}")
+        words = _NO_SOCKET if _is_out_of_files(error) else _words(_UNREACHED, error)
+        return ConnectFailed(f"{self} {words}{detail}")
 
     def unanswered(self, error: BaseException) -> NoAnswer:
         """The error for a request that left, at least in part."""
@@ -186,6 +189,11 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
+
+
+def _is_out_of_files(error: BaseException) -> bool:
+    full = {errno.EMFILE, errno.ENFILE}
+    return any(isinstance(each, OSError) and each.errno in full for each in _causes(error))
 
 
 def _words(table: tuple[tuple[type[BaseException], str], ...], error: BaseException) -> str:
