@@ -16,7 +16,6 @@ from typing import Any, ClassVar, Final
 import attrs
 import pytest
 
-from qasid import errors
 from qasid.account import AsyncAccount
 from qasid.drivers.aio import AsyncDriver
 from qasid.drivers.virtual_aio import VirtualLoop
@@ -24,6 +23,7 @@ from qasid.effects import Flow, Request
 from qasid.errors import Outcome, SettingsError, StreamClosed, UnsupportedOperation
 from qasid.hookspecs import hookimpl
 from qasid.operations import Operations
+from qasid.policies.course import Course, heeding
 from qasid.policies.rates import useful
 from qasid.routing import AsyncRoute
 from qasid.settings import Options, Resolved
@@ -273,10 +273,17 @@ def test_a_batch_that_waits_for_its_turn_does_not_go_when_it_is_closed(opened: A
                 break
         left = [*stream]
     assert [None, Outcome.NOT_PERFORMED, Outcome.NOT_PERFORMED] == [r.outcome for r in left]
-    assert {"work"} == {receipt.account for receipt in left}
     assert isinstance(left[1].error, StreamClosed)
     assert "the stream was closed before its turn" in str(left[1].error)
     assert 1 == len(server.requests)
+
+
+def test_a_batch_that_comes_after_the_end_does_not_go() -> None:
+    """Not its first step is done."""
+    flow = heeding(Course(stopped=True), (pytest.fail("it began") for _ in "x"), [])
+    with pytest.raises(StreamClosed) as caught:
+        next(flow)
+    assert Outcome.NOT_PERFORMED is caught.value.outcome
 
 
 def test_a_batch_that_has_begun_goes_to_its_end_when_it_is_closed() -> None:
@@ -615,8 +622,3 @@ def named(name: str, provider: Any) -> Operations:
     options = Options(max_wait=1e6)
     resolved = Resolved(account=name, provider_name="acme", provider=provider, options=options)
     return Operations(resolved)
-
-
-def test_the_public_errors_of_a_stream_are_values() -> None:
-    """`StreamClosed` surely was not performed."""
-    assert Outcome.NOT_PERFORMED is errors.StreamClosed("x").outcome

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import enum
-import functools
 from collections import Counter, deque
 from collections.abc import (
     AsyncIterable,
@@ -19,9 +18,10 @@ from collections.abc import (
     Coroutine,
     Iterable,
     Iterator,
-    Sequence,
+    Mapping,
 )
-from concurrent.futures import ThreadPoolExecutor
+from concurrent import futures
+from concurrent.futures import Future, ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, Self, TypeAlias
 
@@ -75,6 +75,7 @@ class _Window:
     over: bool = False  # nothing more is taken
     taken: int = 0
     counts: Counter[Outcome | None] = attrs.field(factory=Counter)
+    untold: list[Receipt] = attrs.field(factory=list)
     _begun: int = 0
     _batch: list[Message] = attrs.field(factory=list)
     _under_way: dict[int, list[Message]] = attrs.field(factory=dict)
@@ -109,21 +110,24 @@ class _Window:
         if not self._batch:
             return {}
         self._begun += 1
-        begun = {self._begun: self._batch}
-        self._under_way |= begun
-        self._batch = []
-        return begun
+        # At one stroke: Python lets an interrupt in between calls, and here is none.
+        self._under_way[self._begun], self._batch = self._batch, []
+        return {self._begun: self._under_way[self._begun]}
 
-    def came(self, ticket: int, receipts: Sequence[Receipt]) -> None:
-        """Note what became of a batch."""
-        self.counts.update(receipt.outcome for receipt in receipts)
-        self._out_of_turn[ticket] = [*receipts]
-        while (turn := self._turn(ticket)) in self._out_of_turn:
-            del self._under_way[turn]
-            self._ready.extend(self._out_of_turn.pop(turn))
+    def came(self, ticket: int, receipts: list[Receipt]) -> None:
+        """Note what became of a batch, at one stroke: an interrupt comes before it or after it."""
+        under_way, ready = dict(self._under_way), deque(self._ready)
+        out_of_turn = {**self._out_of_turn, ticket: receipts}
+        while (turn := self._turn(under_way, ticket)) in out_of_turn:
+            del under_way[turn]
+            ready.extend(out_of_turn.pop(turn))
+        counts = self.counts + Counter(receipt.outcome for receipt in receipts)
+        untold = [*self.untold, *receipts]
+        self._under_way, self._out_of_turn, self._ready = under_way, out_of_turn, ready
+        self.counts, self.untold = counts, untold
 
-    def _turn(self, ticket: int) -> int:
-        return next(iter(self._under_way), ticket) if self.ordered else ticket
+    def _turn(self, under_way: Mapping[int, object], ticket: int) -> int:
+        return next(iter(under_way), ticket) if self.ordered else ticket
 
     def left(self) -> dict[int, list[Message]]:
         """The batches of which it is not noted what became of them."""
@@ -178,29 +182,28 @@ class _Shared:
         self._window.over = True
         self._error = self._error or error
 
-    def _heard(self, *tickets: int) -> list[Receipt]:
-        """The receipts of these batches, now noted; of one that was not begun, that it was not."""
-        left, found = self._window.left(), []
-        for ticket in tickets:
-            end = self._ends.pop(ticket, None)
-            if end is None:
-                end = [Receipt(to=message.to, error=not_sent()) for message in left[ticket]]
-            if isinstance(end, BaseException):
-                self._fail(end)
-                end = []
-            self._window.came(ticket, end)
-            found += end
-        return found
+    def _note(self, ticket: int) -> None:
+        """Note how a batch ended; one that was never begun was not sent."""
+        end = self._ends.get(ticket)
+        if end is None:
+            end = [Receipt(to=m.to, error=not_sent()) for m in self._window.left()[ticket]]
+        if isinstance(end, BaseException):
+            self._fail(end)
+            end = []
+        self._window.came(ticket, end)
+        self._ends.pop(ticket, None)
 
-    def _rest(self) -> list[Receipt]:
-        """The receipts of all that was taken and is not noted, when nothing is under way."""
+    def _note_rest(self) -> None:
+        """Note all that was taken, when nothing is under way any more."""
         self._window.begin()
-        return self._heard(*self._window.left())
+        for ticket in self._window.left():
+            self._note(ticket)
 
-    def _told(self, receipts: list[Receipt]) -> None:
-        if self._tell is not None and receipts:
-            self._tell(receipts)
-        if self._progress is not None and receipts:
+    def _told(self) -> None:
+        untold, self._window.untold = self._window.untold, []
+        if self._tell is not None and untold:
+            self._tell(untold)
+        if self._progress is not None and untold:
             self._progress(self.progress)
 
     def _raise(self) -> None:
@@ -240,6 +243,7 @@ class Stream(_Shared):
         self._source = iter(messages)
         self._driver = driver
         self._threads = ThreadPoolExecutor(self.concurrency, thread_name_prefix="qasid-stream")
+        self._marks: dict[int, Future[None]] = {}
         self._done: SimpleQueue[int] = SimpleQueue()
 
     def __enter__(self) -> Self:
@@ -256,7 +260,7 @@ class Stream(_Shared):
                 elif step is _Step.TAKE:
                     self._take()
                 else:
-                    self._told(self._heard(self._done.get()))
+                    self._hear(self._done.get())
         finally:
             self.close()
         self._raise()
@@ -264,8 +268,15 @@ class Stream(_Shared):
     def close(self) -> None:
         """Send nothing more, wait for what is under way, and tell of it. May be done again."""
         self._stop()
-        self._threads.shutdown()
-        self._told(self._rest())
+        futures.wait([mark for mark in self._marks.values() if not mark.cancel()])
+        self._threads.shutdown(wait=False)
+        self._note_rest()
+        self._told()
+
+    def _hear(self, ticket: int) -> None:
+        self._note(ticket)
+        del self._marks[ticket]
+        self._told()
 
     def _take(self) -> None:
         """Take one message; begin with the batch where it is full, or the last."""
@@ -280,16 +291,21 @@ class Stream(_Shared):
             self._begin()
 
     def _begin(self) -> None:
+        # An interrupt may hide whether a thread got the batch: its mark tells, and can be undone.
         for ticket, batch in self._window.begin().items():
+            mark = self._marks[ticket] = Future()
             context = contextvars.copy_context()
-            self._threads.submit(context.run, self._carry, ticket, batch)
+            self._threads.submit(context.run, self._carry, ticket, batch, mark)
 
-    def _carry(self, ticket: int, batch: list[Message]) -> None:
+    def _carry(self, ticket: int, batch: list[Message], mark: Future[None]) -> None:
         """Send one batch, in a thread. What it ends with is kept before that is said."""
+        if not mark.set_running_or_notify_cancel():
+            return
         try:
             self._ends[ticket] = self._driver.run(self._sending.send(batch))
         except BaseException as error:
             self._ends[ticket] = error
+        mark.set_result(None)
         self._done.put(ticket)
 
 
@@ -347,11 +363,13 @@ class AsyncStream(_Shared):
             self._feeder.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
-        await self._retold(self._rest())
+        self._note_rest()
+        await self._retold()
 
     async def _hear(self, ticket: int | None) -> None:
         if ticket is not None:
-            await self._retold(self._heard(ticket))
+            self._note(ticket)
+            await self._retold()
 
     async def _feed(self) -> None:
         """Take messages, and begin with batches, as long as there is room for them."""
@@ -389,9 +407,9 @@ class AsyncStream(_Shared):
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def _retold(self, receipts: list[Receipt]) -> None:
+    async def _retold(self) -> None:
         if self._tell is not None or self._progress is not None:
-            await self._driver.run(_called(functools.partial(self._told, receipts)))
+            await self._driver.run(_called(self._told))
 
 
 async def _each(messages: Iterator[Message]) -> AsyncIterator[Message]:
