@@ -53,6 +53,23 @@ def test_ten_thousand_texts_are_a_hundred_requests(
     assert expected == [(item.to, item.text) for item in wire.emulator.outbox()]
 
 
+@pytest.mark.parametrize(
+    ("body", "path"), [("hello", "/sms/send/group"), ("hello {}", "/sms/send/peer")]
+)
+def test_a_stream_of_ten_thousand_texts_is_a_hundred_requests(
+    account: qasid.Account, wire: Wire, body: str, path: str
+) -> None:
+    """Though several of them are under way at once."""
+    fund(wire)
+    messages = texts(*(body.format(n) for n in range(10_000)))
+    receipts = [*account.send_stream(iter(messages), ordered=True)]
+    assert [path] * 100 == wire.paths
+    assert [message.to for message in messages] == [receipt.to for receipt in receipts]
+    assert all(receipt.accepted for receipt in receipts)
+    expected = {(f"0{message.to[3:]}", message.text) for message in messages}
+    assert expected == {(item.to, item.text) for item in wire.emulator.outbox()}
+
+
 def test_ten_thousand_scheduled_texts_are_a_hundred_requests(
     account: qasid.Account, wire: Wire
 ) -> None:
