@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import qasid
 from qasid.drivers.aio import AsyncDriver
@@ -23,7 +24,7 @@ from qasid.effects import Request, Response
 
 MESSAGES = 1_000_000
 READY = 1_000
-ACCOUNT = {"username": "user", "secret_key": "k" * 32}
+ACCOUNT: dict[str, Any] = {"username": "user", "secret_key": "k" * 32}
 REPLY = Response(
     status=200,
     body=b'{"success":true,"status":"success","error":false,"code":200,"data":null}',

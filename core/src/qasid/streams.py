@@ -408,7 +408,9 @@ class AsyncStream(_Shared):
         return task
 
     async def _retold(self) -> None:
-        if self._tell is not None or self._progress is not None:
+        if self._tell is None and self._progress is None:
+            self._told()
+        else:
             await self._driver.run(_called(self._told))
 
 
