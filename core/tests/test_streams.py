@@ -386,7 +386,7 @@ def test_an_interrupt_while_it_waits_loses_no_receipt() -> None:
     def slow(request: Request) -> bool:
         if to_first(request):
             signal.pthread_kill(main, signal.SIGINT)
-            let.set()
+            let.wait(0.3)  # time enough to be given up
         return False
 
     server = Server()
