@@ -313,8 +313,9 @@ class AsyncStream(_Shared):
     """A `Stream` for ``async for``, whose batches are tasks. Its source may be async.
 
     All of an async source runs in one task, which waits where there is no place; receipts go on
-    coming while the source lets it wait, and a batch more may be taken then. `tell` and `progress` are plain functions, called in a
-    thread. Use ``async with``, or `close` it: else a loop that was left is ended some time later.
+    coming while the source lets it wait, and a batch more may be taken then. `tell` and `progress`
+    are plain functions, called in a thread. Use ``async with``, or `close` it: else a loop that was
+    left is ended some time later.
     """
 
     def __init__(
