@@ -6,8 +6,6 @@ A provider's flow yields nothing but `Request`; the core's own flows yield any `
 
 from __future__ import annotations
 
-import contextlib
-import functools
 import json as jsonlib
 import re
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
@@ -48,8 +46,10 @@ _MULTIPART: Final = "multipart/form-data"
 
 
 def _pairs(given: Mapping[str, Any] | Iterable[tuple[str, Any]] | None) -> Pairs:
-    items = given.items() if isinstance(given, Mapping) else given or ()
-    return tuple((name, str(value)) for name, value in items)
+    if not given:
+        return ()
+    items = given.items() if isinstance(given, Mapping) else given
+    return tuple([(name, str(value)) for name, value in items])
 
 
 def _optional_pairs(given: Mapping[str, Any] | Iterable[tuple[str, Any]] | None) -> Pairs | None:
@@ -69,17 +69,15 @@ def segment(text: str) -> str:
     """
     if text in {"", ".", ".."}:
         raise InvalidRequest(f"{text!r} cannot stand in an address; pass the id as it was given")
-    with _whole():
-        return quote(text, safe="")
-
-
-@contextlib.contextmanager
-def _whole() -> Iterator[None]:
-    """A text cut within an emoji cannot be sent; Python's own error would hold the whole of it."""
     try:
-        yield
+        return quote(text, safe="")
     except UnicodeEncodeError:
-        raise InvalidRequest("a text holds half a character (a lone surrogate)") from None
+        raise _cut() from None
+
+
+def _cut() -> InvalidRequest:
+    """A text cut within an emoji cannot be sent; Python's own error would hold the whole of it."""
+    return InvalidRequest("a text holds half a character (a lone surrogate)")
 
 
 @attrs.frozen(kw_only=True, repr=False)
@@ -130,8 +128,10 @@ class Request:
         """
         if self.content is not None:
             return self
-        with _whole():
+        try:
             url, (media_type, body) = self._address(), self._body()
+        except UnicodeEncodeError:
+            raise _cut() from None
         headers = self._complete(media_type, body)
         return Request(method=self.method, url=url, headers=headers, content=body, safe=self.safe)
 
@@ -139,10 +139,8 @@ class Request:
         before = [("Host", urlsplit(self.url).netloc), *_STANDING_HEADERS]
         after = [("Content-Type", media_type)] if media_type else []
         after += [("Content-Length", str(len(body)))] if body or not self._bodiless else []
-        return (*self._absent(before), *self.headers, *self._absent(after))
-
-    def _absent(self, headers: Iterable[tuple[str, str]]) -> Pairs:
-        return tuple(pair for pair in headers if self.header(pair[0]) is None)
+        given = {name.lower() for name, _ in self.headers}
+        return (*_absent(before, given), *self.headers, *_absent(after, given))
 
     @property
     def _bodiless(self) -> bool:
@@ -194,8 +192,15 @@ _STANDING_HEADERS: Final = (
 )
 
 
+def _absent(headers: list[tuple[str, str]], given: set[str]) -> list[tuple[str, str]]:
+    return [pair for pair in headers if pair[0].lower() not in given] if given else headers
+
+
+_written = jsonlib.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
 def _dump(value: Any) -> bytes:
-    return jsonlib.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    return _written(value).encode()
 
 
 def _multipart(fields: Pairs) -> tuple[str, bytes]:
@@ -264,7 +269,13 @@ def _loads(body: bytes) -> Any:
     return _parsed(body)
 
 
-_parsed = functools.partial(jsonlib.loads, parse_float=_fraction, parse_constant=_no_constant)
+_read = jsonlib.JSONDecoder(parse_float=_fraction, parse_constant=_no_constant).decode
+
+
+def _parsed(body: bytes) -> Any:
+    """As `json.loads`, whose decoder is made anew for each call."""
+    return _read(body.decode(jsonlib.detect_encoding(body), "surrogatepass"))
+
 
 #: Levels of nesting. Not the parser's own end: that is the end of the stack, where whatever Python
 #: happens to tidy up just then fails as well.
