@@ -277,8 +277,9 @@ class Reporter:
 
     def around(self, operation: str, flow: Flow[T], count: int = 1) -> Flow[T]:
         """Run an act that is asked for `count` things, and tell how it ended."""
-        if not self.listeners:
-            return (yield from flow)
+        return self._around(operation, flow, count) if self.listeners else flow
+
+    def _around(self, operation: str, flow: Flow[T], count: int) -> Flow[T]:
         began = yield Tick()
         try:
             found = yield from flow

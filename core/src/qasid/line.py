@@ -52,6 +52,7 @@ class Line:
         self.info: ProviderInfo = resolved.provider.info
         self._hooks = _hooks(resolved, wrappers)
         self._implemented = finding.implemented(type(resolved.provider))
+        self._with_credential = frozenset(filter(self._wants_credential, hookspecs.HOOKS))
         self._limiter = Limiter(self.info.limits, max_wait=resolved.options.max_wait)
         self._retry = Retry(max_wait=resolved.options.max_wait)
         self.vault = vault
@@ -61,7 +62,7 @@ class Line:
         """Is it there? · credential · retry · limits · the provider's flow. Notes each attempt."""
         self.require(hook)
         run = functools.partial(self._run, hook, attempts, arguments)
-        if not self._wants_credential(hook):
+        if hook not in self._with_credential:
             return run({})
         return self._credentials.run(lambda credential: run({"credential": credential}))
 
@@ -139,8 +140,13 @@ class Line:
     def _redaction(
         self, hook: str, credential: Credential | None = None
     ) -> Callable[[QasidError], None]:
-        secrets = secrets_of(self.provider, credential)
-        return functools.partial(redact, secrets=secrets, brings_token=hook == "authenticate")
+        """What is done to an error. The secrets are only gathered when there is one."""
+
+        def hide(error: QasidError) -> None:
+            secrets = secrets_of(self.provider, credential)
+            redact(error, secrets, brings_token=hook == "authenticate")
+
+        return hide
 
     def _renew(self, old: Credential | None) -> Flow[Credential]:
         return _credential(

@@ -135,6 +135,9 @@ class Journaling:
         attempts: list[Attempt] | None = None,
     ) -> Flow[Any]:
         """Run one act, or give or raise what was recorded of it. Attempts are noted in the list."""
+        if self.book is None:
+            self.require([request])
+            return (yield from act([] if attempts is None else attempts))
 
         def acts(_: Sequence[Any], noted: list[Attempt]) -> Flow[Sequence[Any]]:
             return [(yield from act(noted))]

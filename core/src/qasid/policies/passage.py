@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Generator, Sequence
-from typing import Any, TypeVar
-from urllib.parse import SplitResult, unquote, urlsplit
+from typing import Any, Final, TypeVar
+from urllib.parse import SplitResult, urlsplit
 
 import attrs
 
@@ -75,7 +76,7 @@ def surely_not_performed(error: BaseException, attempts: Sequence[Attempt]) -> b
 
 def through(flow: Flow[T], send: Callable[[Request], Flow[Response]]) -> Flow[T]:
     """Run a provider's flow, passing each of its requests through `send`."""
-    return (yield from relayed(_generator(flow), lambda effect: send(_request(effect))))
+    return relayed(_generator(flow), lambda effect: send(_request(effect)))
 
 
 def relayed(flow: Flow[T], relay: Callable[[Effect], Flow[Any]]) -> Flow[T]:
@@ -111,21 +112,24 @@ def at_home(request: Request, base_url: str) -> Request:
 
     The error does not show the request's address: some providers want their key in it.
     """
-    problem = _astray(request, urlsplit(base_url))
+    problem = _astray(urlsplit(request.url), urlsplit(base_url))
     if problem:
         raise PluginError(f"the provider's plugin asks for {problem}; its address is {base_url}")
     return request
 
 
-def _astray(request: Request, home: SplitResult) -> str | None:
-    if request.origin != f"{home.scheme}://{home.netloc}".lower():
+def _astray(asked: SplitResult, home: SplitResult) -> str | None:
+    if (asked.scheme, asked.netloc.lower()) != (home.scheme, home.netloc.lower()):
         return "another server"
-    if request.path != home.path and not request.path.startswith(home.path.rstrip("/") + "/"):
+    if asked.path != home.path and not asked.path.startswith(home.path.rstrip("/") + "/"):
         return "a path outside its own"
-    # Encoded dots too: clients and servers resolve them all the same.
-    if {".", ".."} & {unquote(part) for part in request.path.split("/")}:
+    if _DOTS.search(asked.path):
         return "a path with dot segments"
     return None
+
+
+# Encoded dots too: clients and servers resolve them all the same.
+_DOTS: Final = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:/|\Z)", re.IGNORECASE)
 
 
 def judged(flow: Flow[T], attempt: Attempt, redact: Callable[[QasidError], None]) -> Flow[T]:
