@@ -7,6 +7,7 @@ is over the two first parts as they are written, so the forms have different one
 
 from __future__ import annotations
 
+import functools
 import json
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ __all__ = ["TokenEncoding", "signed"]
 
 TokenEncoding: TypeAlias = Literal["base64url", "php"]
 
-_HEADER: Final = {"typ": "JWT", "alg": "HS256"}  # in the order of the PHP sample
+_HEADER: Final = b'{"typ":"JWT","alg":"HS256"}'  # in the order of the PHP sample
 
 
 def signed(payload: Mapping[str, Any], key: str, encoding: TokenEncoding) -> str:
@@ -24,19 +25,27 @@ def signed(payload: Mapping[str, Any], key: str, encoding: TokenEncoding) -> str
 
     Characters beyond ASCII are escaped, as PHP does.
     """
+    write = _WRITERS[encoding]
+    text = b"%b.%b" % (write(_HEADER), write(_json(payload)))
+    return f"{text.decode()}.{write(_seal(key)(text)).decode()}"
+
+
+@functools.lru_cache(maxsize=16)  # PyJWT looks at length whether a key is of another kind
+def _seal(key: str) -> Callable[[bytes], bytes]:
     # Late: it brings a whole cryptography library along, where that is installed. Its `encode`
     # knows base64url alone, and warns of keys under 32 bytes, which the operator hands out.
     import jwt
 
     algorithm = jwt.get_algorithm_by_name("HS256")
-    write = _WRITERS[encoding]
-    text = b".".join(write(_json(part)) for part in (_HEADER, payload))
-    signature = write(algorithm.sign(text, algorithm.prepare_key(key)))
-    return b".".join([text, signature]).decode("ascii")
+    prepared = algorithm.prepare_key(key)
+    return lambda text: algorithm.sign(text, prepared)
+
+
+_encoded: Final = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def _json(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode("ascii")
+    return _encoded(value).encode("ascii")
 
 
 def _bare(data: bytes) -> bytes:
