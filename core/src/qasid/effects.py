@@ -45,11 +45,20 @@ _FORM: Final = "application/x-www-form-urlencoded"
 _MULTIPART: Final = "multipart/form-data"
 
 
+class _Texts(tuple[tuple[str, str], ...]):
+    """Pairs that are known to be texts."""
+
+    __slots__ = ()
+
+
 def _pairs(given: Mapping[str, Any] | Iterable[tuple[str, Any]] | None) -> Pairs:
-    if not given:
-        return ()
-    items = given.items() if isinstance(given, Mapping) else given
-    return tuple([(name, str(value)) for name, value in items])
+    if type(given) is _Texts:
+        return given
+    items = given.items() if isinstance(given, Mapping) else given or ()
+    return _Texts([(name, str(value)) for name, value in items])
+
+
+_NONE: Final = _Texts()
 
 
 def _optional_pairs(given: Mapping[str, Any] | Iterable[tuple[str, Any]] | None) -> Pairs | None:
@@ -92,8 +101,8 @@ class Request:
 
     method: str
     url: str
-    query: Pairs = attrs.field(default=(), converter=_pairs)
-    headers: Pairs = attrs.field(default=(), converter=_pairs)
+    query: Pairs = attrs.field(default=_NONE, converter=_pairs)
+    headers: Pairs = attrs.field(default=_NONE, converter=_pairs)
     json: Any = None
     form: Pairs | None = attrs.field(default=None, converter=_optional_pairs)
     multipart: Pairs | None = attrs.field(default=None, converter=_optional_pairs)
@@ -140,7 +149,7 @@ class Request:
         after = [("Content-Type", media_type)] if media_type else []
         after += [("Content-Length", str(len(body)))] if body or not self._bodiless else []
         given = {name.lower() for name, _ in self.headers}
-        return (*_absent(before, given), *self.headers, *_absent(after, given))
+        return _Texts([*_absent(before, given), *self.headers, *_absent(after, given)])
 
     @property
     def _bodiless(self) -> bool:
@@ -302,7 +311,7 @@ class Response:
     """One HTTP reply. `received_at` is aware UTC, stamped by the driver's clock."""
 
     status: int
-    headers: Pairs = attrs.field(default=(), converter=_pairs)
+    headers: Pairs = attrs.field(default=_NONE, converter=_pairs)
     body: bytes = b""
     received_at: datetime = attrs.field(factory=lambda: datetime.now(UTC))
 

@@ -571,7 +571,8 @@ def ready(message: Message, now: datetime) -> Message:
     """The message to a number in E.164. Raises what can be told of it before anything is sent."""
     if message.send_at is not None and message.send_at <= now:
         raise InvalidRequest("send_at is not later than now; leave it out to send at once")
-    return attrs.evolve(message, to=e164(message.to))
+    to = e164(message.to)
+    return message if to == message.to else attrs.evolve(message, to=to)
 
 
 def _checked(message: Message, now: datetime) -> Message | Receipt:

@@ -19,6 +19,7 @@ import attrs
 
 from qasid.effects import Flow, Sleep, Tick
 from qasid.errors import RateLimited
+from qasid.hookspecs import HOOKS
 from qasid.values import Limit
 
 __all__ = ["Limiter", "useful"]
@@ -79,7 +80,10 @@ class Limiter:
     """The limits of one account, shared by all its threads and tasks."""
 
     def __init__(self, limits: Iterable[Limit], *, max_wait: float) -> None:
-        self._lanes = [_Lane.of(limit) for limit in limits]
+        lanes = [_Lane.of(limit) for limit in limits]
+        self._lanes = {
+            hook: [lane for lane in lanes if lane.limit.applies_to(hook)] for hook in HOOKS
+        }
         self._max_wait = max_wait
         self._held: dict[str, float] = {}
         self._lock = threading.Lock()
@@ -98,7 +102,7 @@ class Limiter:
             self._held[hook] = max(now + seconds, self._held.get(hook, now))
 
     def _reserve(self, hook: str, now: float) -> float:
-        lanes = [lane for lane in self._lanes if lane.limit.applies_to(hook)]
+        lanes = self._lanes[hook]
         with self._lock:
             for lane in lanes:
                 lane.forget(now)
