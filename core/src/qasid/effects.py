@@ -148,7 +148,7 @@ class Request:
         before = [("Host", urlsplit(self.url).netloc), *_STANDING_HEADERS]
         after = [("Content-Type", media_type)] if media_type else []
         after += [("Content-Length", str(len(body)))] if body or not self._bodiless else []
-        given = {name.lower() for name, _ in self.headers}
+        given = {name.lower() for name, _ in self.headers} & _ADDED
         return _Texts([*_absent(before, given), *self.headers, *_absent(after, given)])
 
     @property
@@ -198,6 +198,10 @@ class Request:
 _STANDING_HEADERS: Final = (
     ("User-Agent", f"qasid/{VERSION}"),
     ("Accept-Encoding", "identity"),
+)
+
+_ADDED: Final = frozenset(
+    {"host", "user-agent", "accept-encoding", "content-type", "content-length"}
 )
 
 

@@ -112,7 +112,8 @@ def at_home(request: Request, base_url: str) -> Request:
 
     The error does not show the request's address: some providers want their key in it.
     """
-    problem = _astray(urlsplit(request.url), urlsplit(base_url))
+    plain = request.url.startswith(f"{base_url}/") and _PLAIN.fullmatch(request.url, len(base_url))
+    problem = None if plain else _astray(urlsplit(request.url), urlsplit(base_url))
     if problem:
         raise PluginError(f"the provider's plugin asks for {problem}; its address is {base_url}")
     return request
@@ -128,6 +129,8 @@ def _astray(asked: SplitResult, home: SplitResult) -> str | None:
     return None
 
 
+# The rest of most addresses: nothing is encoded, and no segment begins with a dot.
+_PLAIN: Final = re.compile(r"(?:/[\w~-][\w.~-]*)+", re.ASCII)
 # Encoded dots too: clients and servers resolve them all the same.
 _DOTS: Final = re.compile(r"(?:^|/)(?:\.|%2e){1,2}(?:/|\Z)", re.IGNORECASE)
 
