@@ -179,6 +179,17 @@ def _watched(kind: Any, endpoint: Endpoint) -> Any:
         def putrequest(self, method: str, url: str, **options: Any) -> None:
             super().putrequest(method, _target.get(), **options)
 
+        _rest: bytes = b""
+
+        def request(self, method: str, url: str, body: Any = None, *args: Any, **more: Any) -> None:
+            self._rest = body or b""
+            super().request(method, url, None, *args, **more)
+
+        def send(self, data: bytes) -> None:
+            """Head and body together: http.client's two writes cost the system twice the work."""
+            data, self._rest = data + self._rest, b""
+            super().send(data)
+
     return Watched
 
 
