@@ -453,7 +453,7 @@ class Operations:
                 f"{len(batch)} messages were sent and {len(receipts)} receipts came",
                 outcome=Outcome.UNKNOWN,
             )
-        return self._signed(receipts)
+        return [_by(self.name, receipt) for receipt in receipts]
 
     def _signed(self, items: Iterable[Any]) -> list[Any]:
         return [attrs.evolve(item, account=self.name) for item in items]
@@ -573,6 +573,18 @@ def ready(message: Message, now: datetime) -> Message:
         raise InvalidRequest("send_at is not later than now; leave it out to send at once")
     to = e164(message.to)
     return message if to == message.to else attrs.evolve(message, to=to)
+
+
+def _by(account: str, receipt: Receipt) -> Receipt:
+    """The receipt with the account's name; `attrs.evolve` takes twice as long to tell the rest."""
+    return Receipt(
+        to=receipt.to,
+        id=receipt.id,
+        batch_id=receipt.batch_id,
+        error=receipt.error,
+        cost=receipt.cost,
+        account=account,
+    )
 
 
 def _checked(message: Message, now: datetime) -> Message | Receipt:

@@ -90,6 +90,8 @@ class Limiter:
 
     def admission(self, hook: str) -> Flow[None]:
         """Return when a request of that hook may go. Raises `RateLimited` at once if too late."""
+        if not self._lanes[hook] and hook not in self._held:
+            return
         now = yield Tick()
         wait = self._reserve(hook, now)
         if wait > 0:
@@ -117,7 +119,7 @@ class Limiter:
 
 def _common(lanes: Sequence[_Lane], start: float) -> float:
     at = start
-    while (later := max((lane.earliest(at) for lane in lanes), default=at)) > at:
+    while (later := max([lane.earliest(at) for lane in lanes], default=at)) > at:
         at = later
     return at
 
