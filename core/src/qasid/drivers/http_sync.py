@@ -168,6 +168,7 @@ def _pool(adapter: HTTPAdapter, endpoint: Endpoint) -> HTTPConnectionPool:
 def _watched(kind: Any, endpoint: Endpoint) -> Any:
     class Watched(kind):  # type: ignore[misc]
         response_class = _TimedResponse
+        _rest = b""  # the body, until the head is written
 
         def connect(self) -> None:
             try:
@@ -178,8 +179,6 @@ def _watched(kind: Any, endpoint: Endpoint) -> Any:
 
         def putrequest(self, method: str, url: str, **options: Any) -> None:
             super().putrequest(method, _target.get(), **options)
-
-        _rest: bytes = b""
 
         def request(self, method: str, url: str, body: Any = None, *args: Any, **more: Any) -> None:
             self._rest = body or b""
