@@ -588,6 +588,20 @@ def test_two_requests_use_one_connection(carry: Carry) -> None:
         assert (3, 1) == (len(server.requests), server.accepted)
 
 
+def test_a_request_leaves_in_one_piece(carry: Carry) -> None:
+    """Head and body together: in two packets they take twice the work."""
+    body = {"text": "hello"}
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        sending = pool.submit(carry, url, Request(method="POST", url=f"{url}/", json=body))
+        accepted, _ = listener.accept()
+        with accepted:
+            first = accepted.recv(65_536)
+            accepted.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}")
+            assert [200] == [reply.status for reply in sending.result()]
+    assert first.endswith(b'\r\n\r\n{"text":"hello"}')
+
+
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "TLS"])
 def test_a_connection_that_was_closed_meanwhile_is_not_used(
     carry: Carry, trusted: Trust, secure: bool

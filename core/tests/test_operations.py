@@ -832,6 +832,24 @@ def test_a_recipient_that_is_no_number_is_refused_before_the_wire(opened: Any) -
     assert [] == server.asked
 
 
+class Talkative(Acme):
+    """Its receipts tell all that a receipt can."""
+
+    @hookimpl
+    def send(self, messages: Sequence[Any]) -> Flow[Sequence[Receipt]]:
+        (receipt,) = yield from Acme.send(self, messages)
+        return [attrs.evolve(receipt, batch_id="b1", cost=Money("0.05", "USD"))]
+
+
+@both_faces
+def test_a_receipt_tells_all_that_the_provider_told(opened: Any) -> None:
+    """And the account beside it."""
+    with opened(Server(), Talkative()) as account:
+        receipt = account.send(TextMessage(to=TO, text="hello"))
+    told = {"to": TO, "id": "m1", "batch_id": "b1", "cost": Money("0.05", "USD")}
+    assert {**told, "error": None, "account": "work"} == attrs.asdict(receipt, recurse=False)
+
+
 class Choosy(Acme):
     """It refuses every number that ends in 1."""
 
