@@ -12,7 +12,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, TypeVar
-from urllib.parse import parse_qsl, quote, urlencode, urlsplit
+from urllib.parse import parse_qsl, quote, quote_plus, urlsplit
 
 import attrs
 
@@ -159,13 +159,13 @@ class Request:
         if not self.query:
             return self.url
         mark = "&" if "?" in self.url else "?"
-        return f"{self.url}{mark}{urlencode(self.query)}"
+        return f"{self.url}{mark}{_form(self.query)}"
 
     def _body(self) -> tuple[str | None, bytes]:
         if self.json is not None:
             return _JSON, _dump(self.json)
         if self.form is not None:
-            return _FORM, urlencode(self.form).encode("ascii")
+            return _FORM, _form(self.form).encode("ascii")
         if self.multipart is not None:
             return _multipart(self.multipart)
         return None, b""
@@ -208,6 +208,17 @@ _ADDED: Final = frozenset(
 def _absent(headers: list[tuple[str, str]], given: set[str]) -> list[tuple[str, str]]:
     return [pair for pair in headers if pair[0].lower() not in given] if given else headers
 
+
+def _form(pairs: Pairs) -> str:
+    """As `urlencode`, which takes three calls for a text that needs no escape."""
+    return "&".join([f"{_escaped(name)}={_escaped(value)}" for name, value in pairs])
+
+
+def _escaped(text: str) -> str:
+    return text if _SAFE_TEXT.fullmatch(text) else quote_plus(text)
+
+
+_SAFE_TEXT: Final = re.compile(r"[\w.~-]*", re.ASCII)
 
 _written = jsonlib.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
