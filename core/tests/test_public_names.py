@@ -19,6 +19,7 @@ HOMES: Final = (
     "qasid.routing",
     "qasid.streams",
     "qasid.values",
+    "qasid.watching",
 )
 HEAVY: Final = frozenset(
     {

@@ -10,7 +10,7 @@
             print(message.code)
 
 The public names are those of `qasid.account`, `qasid.errors`, `qasid.rentals`, `qasid.routing`,
-`qasid.streams` and `qasid.values`.
+`qasid.streams`, `qasid.values` and `qasid.watching`.
 They are imported when they are first used, so that ``import qasid`` costs next to nothing.
 """
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from qasid.routing import *  # noqa: F403
     from qasid.streams import *  # noqa: F403
     from qasid.values import *  # noqa: F403
+    from qasid.watching import *  # noqa: F403
 
 __version__ = VERSION
 
@@ -39,6 +40,7 @@ _HOMES = (
     "qasid.rentals",
     "qasid.routing",
     "qasid.streams",
+    "qasid.watching",
 )
 
 

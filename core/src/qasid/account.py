@@ -43,6 +43,9 @@ if TYPE_CHECKING:
     from qasid.drivers.aio import AsyncDriver
     from qasid.drivers.plug import Plug
     from qasid.streams import AsyncStream, Progress, Stream
+    from qasid.watching import AsyncWatch, Watch
+    from qasid.watching.lookout import Notice
+    from qasid.webhooks import Inbox
 
 __all__ = ["Account", "AsyncAccount", "connect", "connect_async"]
 
@@ -369,6 +372,35 @@ class Account(_Face):
         flow = self._operations.follow(inbox, tell, trouble=trouble, timeout=timeout)
         self._driver.run(flow)
 
+    def watch(
+        self,
+        activations: Iterable[Activation] = (),
+        *,
+        inbox: Inbox | None = None,
+        webhook_interval: float = 60.0,
+        endless: bool = False,
+        trouble: Notice | None = None,
+        gone: Notice | None = None,
+    ) -> Watch:
+        """Wait for the messages of any number of activations: iterate over what it gives.
+
+        Each message is yielded once, as an `Arrival` that tells its activation. A number is looked
+        at every `info.poll_interval`, within the provider's limits, until its `expires_at`. Of what
+        is posted, `inbox` is read every second; its numbers are looked at every `webhook_interval`
+        seconds only. It ends when no number waits any more, or if it is `endless` when it is
+        closed.
+
+        A failure that may pass is told to `trouble`, and the number is looked at again. One that
+        expires, or that the provider does not know or refuses to be asked for, leaves, which is
+        told to `gone`. Both are called with the activation and the error, by whoever iterates.
+        Raises `UnsupportedOperation`; iterating raises `AuthenticationFailed`, `PermissionDenied`.
+        """
+        settings: dict[str, Any] = {"inbox": inbox, "webhook_interval": webhook_interval}
+        settings |= {"endless": endless, "trouble": trouble, "gone": gone}
+        from qasid.watching import Watch
+
+        return Watch(self._operations, self._driver, activations, **settings)
+
     def receive_webhook(
         self, request: Request, activation: Activation
     ) -> list[InboundMessage | DeliveryReport]:
@@ -546,6 +578,23 @@ class AsyncAccount(_Face):
         """See `Account.follow_sms`; the functions are plain ones, called in a thread."""
         flow = self._operations.follow(inbox, tell, trouble=trouble, timeout=timeout)
         await self._driver.run(flow)
+
+    def watch(
+        self,
+        activations: Iterable[Activation] = (),
+        *,
+        inbox: Inbox | None = None,
+        webhook_interval: float = 60.0,
+        endless: bool = False,
+        trouble: Notice | None = None,
+        gone: Notice | None = None,
+    ) -> AsyncWatch:
+        """See `Account.watch`; iterate with ``async for``. It is called within the event loop."""
+        settings: dict[str, Any] = {"inbox": inbox, "webhook_interval": webhook_interval}
+        settings |= {"endless": endless, "trouble": trouble, "gone": gone}
+        from qasid.watching import AsyncWatch
+
+        return AsyncWatch(self._operations, self._driver, activations, **settings)
 
     async def receive_webhook(
         self, request: Request, activation: Activation

@@ -78,6 +78,10 @@ class Line:
         """Whether the provider implements the hook."""
         return hook in self._implemented
 
+    def wait(self, hook: str, now: float) -> float:
+        """Seconds until the limits let a request of that hook go. Books nothing."""
+        return self._limiter.wait(hook, now)
+
     def _wants_credential(self, hook: str) -> bool:
         found = getattr(self._hooks, hook).get_hookimpls()
         named = any("credential" in implementation.argnames for implementation in found)

@@ -147,6 +147,16 @@ class Operations:
         home = self.journal.book.shelf
         return Rentals(Inheriting(home, self.name) if inherits else home)
 
+    def owner(self, activation: Activation) -> Operations:
+        """These, if messages of a number can be asked for: any number is this account's."""
+        self.line.require("fetch_sms")
+        return self
+
+    @property
+    def pool_size(self) -> int:
+        """How many requests may be under way at once."""
+        return self.options.pool_size
+
     # The account.
 
     def authenticate(self) -> Flow[Credential]:

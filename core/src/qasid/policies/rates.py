@@ -93,7 +93,7 @@ class Limiter:
         if not self._lanes[hook] and hook not in self._held:
             return
         now = yield Tick()
-        wait = self._reserve(hook, now)
+        wait = self.book(hook, now)
         if wait > 0:
             yield Sleep(wait)
 
@@ -103,18 +103,37 @@ class Limiter:
         with self._lock:
             self._held[hook] = max(now + seconds, self._held.get(hook, now))
 
-    def _reserve(self, hook: str, now: float) -> float:
+    def book(self, hook: str, now: float) -> float:
+        """Book the earliest moment for a request of that hook; gives the seconds until then.
+
+        Raises `RateLimited`, and books nothing, where they are more than `max_wait`.
+        """
         lanes = self._lanes[hook]
         with self._lock:
-            for lane in lanes:
-                lane.forget(now)
-            at = _common(lanes, max(now, self._held.get(hook, now)))
-            wait = at - now if at - now > _ROUNDING else 0.0
+            at = self._earliest(lanes, hook, now)
+            wait = _until(at, now)
             if wait > self._max_wait:
                 raise _too_late(wait)
             for lane in lanes:
                 insort(lane.booked, at)
         return wait
+
+    def wait(self, hook: str, now: float) -> float:
+        """Seconds until a request of that hook could go. Books nothing."""
+        lanes = self._lanes[hook]
+        if not lanes and hook not in self._held:
+            return 0.0
+        with self._lock:
+            return _until(self._earliest(lanes, hook, now), now)
+
+    def interval(self, hook: str) -> float:
+        """Seconds between two requests of that hook, when they are as many as may go for long."""
+        return max((lane.interval for lane in self._lanes[hook]), default=0.0)
+
+    def _earliest(self, lanes: Sequence[_Lane], hook: str, now: float) -> float:
+        for lane in lanes:
+            lane.forget(now)
+        return _common(lanes, max(now, self._held.get(hook, now)))
 
 
 def _common(lanes: Sequence[_Lane], start: float) -> float:
@@ -122,6 +141,10 @@ def _common(lanes: Sequence[_Lane], start: float) -> float:
     while (later := max([lane.earliest(at) for lane in lanes], default=at)) > at:
         at = later
     return at
+
+
+def _until(at: float, now: float) -> float:
+    return at - now if at - now > _ROUNDING else 0.0
 
 
 def _too_late(wait: float) -> RateLimited:

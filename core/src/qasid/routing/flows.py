@@ -255,6 +255,15 @@ class Routing:
         flow = member.operations.follow(inbox, tell, trouble=trouble, timeout=timeout)
         return member.run(flow)
 
+    def owner(self, activation: Activation) -> Operations:
+        """The operations of the account whose number it is, if it can be asked for messages."""
+        return self._owner("fetch_sms", activation.account).operations
+
+    @property
+    def pool_size(self) -> int:
+        """How many requests may be under way at once, over all accounts."""
+        return sum(member.operations.pool_size for member in self.members.values())
+
     def receive(
         self, request: Request, activation: Activation
     ) -> Flow[list[InboundMessage | DeliveryReport]]:

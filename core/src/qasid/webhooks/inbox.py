@@ -66,7 +66,9 @@ UPDATE item SET item = json_set(item, '$.to', ?)
 WHERE hook = ? AND kind = 'InboundMessage' AND json_extract(item, '$.to') IS NULL
 """
 _STORE: Final = "INSERT OR IGNORE INTO item VALUES (?, ?, ?, ?, ?, ?)"
-_READ: Final = "SELECT * FROM item JOIN hook ON hook.id = item.hook ORDER BY item.rowid"
+_READ: Final = """
+SELECT * FROM item JOIN hook ON hook.id = item.hook WHERE received_at >= ? ORDER BY item.rowid
+"""
 _FORGET: Final = "DELETE FROM item WHERE received_at < ?"
 _END: Final = "DELETE FROM hook WHERE ends_at <= ? AND id NOT IN (SELECT hook FROM item)"
 _SET_URL: Final = "INSERT OR REPLACE INTO address VALUES (1, ?)"
@@ -175,9 +177,10 @@ class Inbox:
             if is_new
         ]
 
-    def items(self) -> list[Received]:
-        """Everything that came and was not purged, oldest first."""
-        rows = self._database.transact(lambda run: run.execute(_READ).fetchall())
+    def items(self, *, since: datetime | None = None) -> list[Received]:
+        """What came at that moment (UTC) or later, or ever, and was not purged; oldest first."""
+        start = (since.timestamp() if since else 0.0,)
+        rows = self._database.transact(lambda run: run.execute(_READ, start).fetchall())
         return [_received(row) for row in rows]
 
     def purge(self, *, now: datetime, keep: timedelta) -> None:
