@@ -58,19 +58,23 @@ class Forecast:
 
 @attrs.define(eq=False)
 class Lane:
-    """The queue of one account."""
+    """The queue of one account. `pause` is how many seconds its limits put between two looks."""
 
     operations: Operations
     schedule: Schedule = attrs.field(factory=Schedule, init=False)
     entries: dict[str, Entry] = attrs.field(factory=dict, init=False)
+    pause: float = attrs.field(init=False)
     _own: Limiter = attrs.field(init=False)
+    _most: int = attrs.field(init=False)
     _busy: int = attrs.field(default=0, init=False)
     _opens: float = attrs.field(default=-math.inf, init=False)
     _waited: bool = attrs.field(default=False, init=False)
 
     def __attrs_post_init__(self) -> None:
-        # Looks that have begun, and are not yet on their way past the account's limiter.
+        # Counts looks that have begun, and have not yet come to the account's limiter.
         self._own = Limiter(self.operations.info.limits, max_wait=math.inf)
+        self.pause = self._own.interval(HOOK)
+        self._most = self.operations.pool_size  # one more would only wait for a connection
 
     @property
     def interval(self) -> float:
@@ -79,24 +83,22 @@ class Lane:
 
     def take(self, now: float) -> Entry | None:
         """Whose turn it is, if anybody is due and a request may go."""
-        if now < self._opens or not self.schedule.ripe(now) or self._full():
+        if now < self._opens or self._busy >= self._most or not self.schedule.ripe(now):
             return None
         if not self._waited and (wait := self._wait(now)):
             self._opens, self._waited = now + wait, True
             return None
         self._waited = False  # it has waited once: others who book all the time do not keep it out
-        self._own.book(HOOK, now)
+        if self.pause:
+            self._own.book(HOOK, now)
         entry = self.schedule.take()
         entry.busy = True
         self._busy += 1
         return entry
 
-    def _full(self) -> bool:
-        """Whether one more request would only wait for a connection."""
-        return self._busy >= self.operations.options.pool_size
-
     def _wait(self, now: float) -> float:
-        return max(self._own.wait(HOOK, now), self.operations.line.wait(HOOK, now))
+        wait = self.operations.line.wait(HOOK, now)
+        return max(wait, self._own.wait(HOOK, now)) if self.pause else wait
 
     def done(self) -> None:
         """A look has come to its end."""
@@ -104,22 +106,18 @@ class Lane:
 
     def next(self, now: float) -> float:
         """The moment from which `take` may give something, as far as is known now."""
-        if self._full():
+        if self._busy >= self._most:
             return math.inf
         return max(self._opens, now if self.schedule.ripe(now) else self.schedule.next())
 
     # What is to come.
-
-    def pause(self) -> float:
-        """Seconds between two looks at whatever numbers, when they follow each other for long."""
-        return self._own.interval(HOOK)
 
     def forecast(self, now: float) -> Forecast:
         """How the numbers will be looked at."""
         firsts, unseen = self._firsts(now)
         numbers = len(self.entries)
         due = sum(1 / entry.interval for entry in self.entries.values())
-        every = max(numbers * self.pause(), numbers / due if due else 0.0)
+        every = max(numbers * self.pause, numbers / due if due else 0.0)
         return Forecast(
             numbers=numbers, every=timedelta(seconds=every), first_looks=firsts, unseen=unseen
         )
@@ -135,5 +133,5 @@ class Lane:
                 key = self.operations.name, entry.activation.id
                 firsts[key] = timedelta(seconds=at - now)
             unseen += first and not seen
-            at += self.pause() if seen else 0.0
+            at += self.pause if seen else 0.0
         return firsts, unseen

@@ -43,9 +43,12 @@ Notice: TypeAlias = Callable[[Activation, ProviderError], object]
 _log = logging.getLogger("qasid")
 _TICK: Final = Tick()
 _SHORTEST: Final = 0.001
+_SPELL: Final = 0.01  # seconds after which others are let in, if the looks themselves do not do so
 _NAP: Final = 0.05  # seconds after which a sleeper sees what was added, and that it is over
 _READING: Final = 1.0  # seconds between two looks into the inbox of webhooks
 _OVERLAP: Final = timedelta(seconds=10)  # what was stamped before it was stored
+
+_OVER: Final = "the number's time is over"
 
 #: The number is no more, or its account's provider will not be asked so: it leaves.
 _ENDED: Final = (NumberExpired, NumberNotFound, InvalidRequest)
@@ -71,16 +74,11 @@ class _Told:
 
 
 @attrs.frozen
-class _Look:
-    lane: Lane
-    entry: Entry
-
-
-@attrs.frozen
 class _Reading:
     since: datetime | None
 
 
+_Look: TypeAlias = tuple[Lane, Entry]
 _Step: TypeAlias = _Look | _Reading | Sleep | Wait
 
 
@@ -201,7 +199,7 @@ class Lookout:
 
     def _warn(self, now: float) -> None:
         """Say once that numbers will end unseen, as the limits let too few looks go."""
-        limited = any(lane.pause() for lane in self._lanes.values())
+        limited = any(lane.pause for lane in self._lanes.values())
         if self._warned or not limited or len(self) < self._weighed * 1.1:
             return  # a forecast costs more than adding a number does
         self._weighed = len(self)
@@ -215,9 +213,15 @@ class Lookout:
     def work(self) -> Flow[None]:
         """Look at what is due, until the watch is closed."""
         try:
-            now = yield _TICK
+            now = rested = yield _TICK
             while (step := self._step(now)) is not None:
-                now = yield from self._done(step)
+                if isinstance(step, tuple):
+                    now = yield from self._look(*step)
+                else:
+                    now = yield from self._done(step)
+                if now - rested > _SPELL:
+                    yield Sleep(0)
+                    rested = now
         except Exception as error:  # raised where the arrivals are read
             self.close(error)
 
@@ -232,10 +236,10 @@ class Lookout:
                 return _Reading(self._read and self._read - _OVERLAP)
             for lane in self._lanes.values():
                 for over in lane.schedule.over(now):
-                    self._leave(lane, over, NumberExpired("the number's time is over"))
+                    self._leave(lane, over, NumberExpired(_OVER))
                 if (entry := lane.take(now)) is not None:
                     self._call(lane, now)
-                    return _Look(lane, entry)
+                    return lane, entry
             return self._pause(now)
 
     def _pause(self, now: float) -> Sleep | Wait:
@@ -254,10 +258,8 @@ class Lookout:
             self._called = True
             self._resting.pop().set_result(None)
 
-    def _done(self, step: _Step) -> Flow[float]:
+    def _done(self, step: _Reading | Sleep | Wait) -> Flow[float]:
         """Do it, and tell when it was done."""
-        if isinstance(step, _Look):
-            return (yield from self._look(step.lane, step.entry))
         if isinstance(step, Sleep):
             yield step
             self._asleep = False
@@ -304,11 +306,12 @@ class Lookout:
         now: float,
     ) -> None:
         """It leaves, or waits for its next look."""
-        self._tell(entry, found)
+        if found:
+            self._tell(entry, found)
         if isinstance(error, _ENDED):
             self._leave(lane, entry, error)
         elif now >= entry.ends:
-            self._leave(lane, entry, NumberExpired("the number's time is over"))
+            self._leave(lane, entry, NumberExpired(_OVER))
         else:
             lane.schedule.put_back(entry, now)
             if error is not None:

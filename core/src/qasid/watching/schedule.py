@@ -58,10 +58,6 @@ class Entry:
         return self.ends + self.interval
 
 
-def _idles(entry: Entry) -> bool:
-    return entry.waits and not entry.busy
-
-
 def _is_new(seen: dict[object, None], message: InboundMessage) -> bool:
     """Whether it is none of them; it is the last of them now."""
     same = message.id or (message.text, message.sender, message.received_at)
@@ -73,8 +69,9 @@ def _is_new(seen: dict[object, None], message: InboundMessage) -> bool:
 
 @attrs.define(eq=False)
 class Calendar:
-    """Entries by the slot of a moment."""
+    """Entries by the slot of a moment. `first` is the moment of the first slot, or infinity."""
 
+    first: float = attrs.field(default=math.inf, init=False)
     _slots: dict[int, list[Entry]] = attrs.field(factory=dict, init=False)
     _order: list[int] = attrs.field(factory=list, init=False)
 
@@ -85,17 +82,15 @@ class Calendar:
         if found is None:
             self._slots[slot] = [entry]
             heapq.heappush(self._order, slot)
+            self.first = self._order[0] * SLOT
         else:
             found.append(entry)
 
-    def first(self) -> float:
-        """The moment of the first slot, or infinity."""
-        return self._order[0] * SLOT if self._order else math.inf
-
-    def pop(self, now: float) -> Iterator[list[Entry]]:
-        """Take the slots out whose moment has come, in order."""
-        while self._order and self._order[0] * SLOT <= now:
-            yield self._slots.pop(heapq.heappop(self._order))
+    def pop(self, now: float) -> Iterator[Entry]:
+        """Take out those whose moment has come, slot by slot in order."""
+        while self.first <= now:
+            yield from self._slots.pop(heapq.heappop(self._order))
+            self.first = self._order[0] * SLOT if self._order else math.inf
 
 
 class Schedule:
@@ -124,15 +119,14 @@ class Schedule:
 
     def over(self, now: float) -> list[Entry]:
         """Take out those that wait beyond their end, though nobody came to look at them."""
-        if self._ends.first() > now:
+        if self._ends.first > now:
             return []
-        return [entry for slot in self._ends.pop(now) for entry in slot if _idles(entry)]
+        return [entry for entry in self._ends.pop(now) if entry.waits and not entry.busy]
 
     def ripe(self, now: float) -> bool:
         """Whether anybody is due."""
-        if self._looks.first() <= now:
-            for slot in self._looks.pop(now):
-                self._late.extend(slot)
+        if self._looks.first <= now:
+            self._late.extend(self._looks.pop(now))
         while self._late and not self._late[0].waits:
             self._late.popleft()
         while self._new and not self._new[0].waits:
@@ -154,12 +148,13 @@ class Schedule:
     def put_back(self, entry: Entry, now: float) -> None:
         """It was looked at now; it is due again after its interval, or once more at its end."""
         entry.busy, entry.looked = False, True
-        entry.due = min(now + entry.interval, entry.ends)
-        self._looks.put(entry.due, entry)
+        due = now + entry.interval
+        entry.due = due = min(entry.ends, due)
+        self._looks.put(due, entry)
 
     def next(self) -> float:
         """When anybody comes due or to an end next, where nobody is due now."""
-        return min(self._looks.first(), self._ends.first())
+        return min(self._looks.first, self._ends.first)
 
     def line(self) -> Iterator[Entry]:
         """Who is due, in the order that they would come in if nobody else became so."""
