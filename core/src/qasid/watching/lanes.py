@@ -81,6 +81,11 @@ class Lane:
         """Seconds between two looks at a number, as the provider wishes."""
         return self.operations.info.poll_interval.total_seconds()
 
+    def add(self, entry: Entry, now: float) -> None:
+        """Let a number wait."""
+        self.entries[entry.activation.id] = entry
+        self.schedule.add(entry, now)
+
     def take(self, now: float) -> Entry | None:
         """Whose turn it is, if anybody is due and a request may go."""
         if now < self._opens or self._busy >= self._most or not self.schedule.ripe(now):

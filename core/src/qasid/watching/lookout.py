@@ -30,6 +30,7 @@ from qasid.errors import (
     ProviderError,
     SettingsError,
 )
+from qasid.operations import Operations
 from qasid.values import Activation, InboundMessage
 from qasid.watching.lanes import Forecast, Lane
 from qasid.watching.schedule import Entry
@@ -137,51 +138,49 @@ class Lookout:
         owned.sort(key=lambda pair: pair[1].acquired_at)
         with self._lock:
             for operations, item in owned:
-                lane = self._lanes.setdefault(operations.name, Lane(operations))
+                lane = self._lane(operations)
                 if item.id not in lane.entries:
-                    self._add(lane, item, now, wall, posted)
-        self._warn(now)
+                    interval = self._webhook_interval if posted else lane.interval
+                    # From here on by the clock that nobody puts back.
+                    lane.add(Entry(item, interval, now + _left(item, wall)), now)
+            self._warn(now)
 
-    def _add(self, lane: Lane, item: Activation, now: float, wall: datetime, posted: bool) -> None:
-        entry = Entry(item, self._webhook_interval if posted else lane.interval)
-        if item.expires_at is not None:
-            # From here on by the clock that nobody puts back.
-            entry.ends = now + (item.expires_at - wall).total_seconds()
-        lane.entries[item.id] = entry
-        lane.schedule.add(entry, now)
+    def _lane(self, operations: Operations) -> Lane:
+        if operations.name not in self._lanes:
+            self._lanes[operations.name] = Lane(operations)
+        return self._lanes[operations.name]
 
     def remove(self, activation: Activation) -> None:
         """Let it wait no more, if it does; what was found of it stays to be read."""
+        operations = self._operations.owner(activation)
         with self._lock:
-            lane, entry = self._known(self._operations.owner(activation).name, activation)
-            if lane is not None and entry is not None:
+            lane = self._lane(operations)
+            entry = lane.entries.get(activation.id)
+            if entry is not None:
                 self._drop(lane, entry)
 
     def notice(self, activation: Activation, messages: Iterable[InboundMessage]) -> None:
         """Tell of messages that came another way, so that the number is looked at less often."""
-        with self._lock:
-            _, entry = self._known(self._operations.owner(activation).name, activation)
-            self._posted(entry, messages)
+        self._posted(self._operations.owner(activation).name, activation, messages)
 
     def arrived(self, received: Iterable[Received]) -> None:
         """Tell of what webhooks brought; reports, and what is to nobody here, are left out."""
+        for one in received:
+            if one.hook.activation is not None and isinstance(one.item, InboundMessage):
+                self._posted(one.hook.account, one.hook.activation, [one.item])
+
+    def _posted(
+        self, account: str, activation: Activation, messages: Iterable[InboundMessage]
+    ) -> None:
         with self._lock:
-            for one in received:
-                if one.hook.activation is not None and isinstance(one.item, InboundMessage):
-                    _, entry = self._known(one.hook.account, one.hook.activation)
-                    self._posted(entry, [one.item])
-
-    def _posted(self, entry: Entry | None, messages: Iterable[InboundMessage]) -> None:
-        if entry is not None:
-            entry.interval = max(entry.interval, self._webhook_interval)
-            self._tell(entry, messages)
-
-    def _known(self, name: str, activation: Activation) -> tuple[Lane | None, Entry | None]:
-        lane = self._lanes.get(name)
-        return lane, None if lane is None else lane.entries.get(activation.id)
+            lane = self._lanes.get(account)
+            entry = None if lane is None else lane.entries.get(activation.id)
+            if entry is not None:
+                entry.interval = max(entry.interval, self._webhook_interval)
+                self._tell(entry, messages)
 
     def __len__(self) -> int:
-        return sum(len(lane.entries) for lane in list(self._lanes.values()))
+        return sum(len(lane.entries) for lane in [*self._lanes.values()])
 
     def _drop(self, lane: Lane, entry: Entry) -> None:
         entry.waits = False
@@ -193,9 +192,11 @@ class Lookout:
     def forecast(self, now: float) -> Forecast:
         """How the numbers will be looked at."""
         with self._lock:
-            return functools.reduce(
-                operator.add, (lane.forecast(now) for lane in self._lanes.values()), Forecast()
-            )
+            return self._forecast(now)
+
+    def _forecast(self, now: float) -> Forecast:
+        each = [lane.forecast(now) for lane in self._lanes.values()]
+        return functools.reduce(operator.add, each, Forecast())
 
     def _warn(self, now: float) -> None:
         """Say once that numbers will end unseen, as the limits let too few looks go."""
@@ -203,7 +204,7 @@ class Lookout:
         if self._warned or not limited or len(self) < self._weighed * 1.1:
             return  # a forecast costs more than adding a number does
         self._weighed = len(self)
-        forecast = self.forecast(now)
+        forecast = self._forecast(now)
         if forecast.unseen:
             self._warned = True
             _log.warning("%s: %s", self._operations.name, forecast)
@@ -394,3 +395,9 @@ class Lookout:
     def forget(self) -> None:
         """Close it soon. It takes no lock, as it may be called at any point whatever."""
         self._forgotten = True
+
+
+def _left(activation: Activation, wall: datetime) -> float:
+    """Seconds until its end, which may be over, or infinity."""
+    ends = activation.expires_at
+    return math.inf if ends is None else (ends - wall).total_seconds()

@@ -19,7 +19,10 @@ from qasid.values import Activation, InboundMessage
 
 __all__ = ["SLOT", "Calendar", "Entry", "Schedule"]
 
-SLOT: Final = 0.02  # a look is at most that late by itself; 1 s / 0.02 s = 50 wake-ups a second
+SLOT: Final = 0.04  # a look is at most that late by itself; 1 s / 0.04 s = 25 wake-ups a second
+
+#: A number that is looked at once more at its end may have to wait for that so many seconds.
+_GRACE: Final = 5.0
 
 #: How many messages of one number are known again, or as many as one look gives.
 _KEPT: Final = 1000
@@ -52,10 +55,6 @@ class Entry:
         while len(seen) > max(_KEPT, len(messages)):
             del seen[next(iter(seen))]
         return found
-
-    def last_look(self) -> float:
-        """From then on it is not worth a look: whatever came before its end was seen, or never."""
-        return self.ends + self.interval
 
 
 def _is_new(seen: dict[object, None], message: InboundMessage) -> bool:
@@ -111,11 +110,8 @@ class Schedule:
         """Let it wait for its first look, which is due at once."""
         entry.due = now
         self._new.append(entry)
-        self._note_end(entry)
-
-    def _note_end(self, entry: Entry) -> None:
         if entry.ends < math.inf:
-            self._ends.put(entry.last_look(), entry)
+            self._ends.put(entry.ends + _GRACE, entry)
 
     def over(self, now: float) -> list[Entry]:
         """Take out those that wait beyond their end, though nobody came to look at them."""
@@ -148,9 +144,8 @@ class Schedule:
     def put_back(self, entry: Entry, now: float) -> None:
         """It was looked at now; it is due again after its interval, or once more at its end."""
         entry.busy, entry.looked = False, True
-        due = now + entry.interval
-        entry.due = due = min(entry.ends, due)
-        self._looks.put(due, entry)
+        entry.due = min(entry.ends, now + entry.interval)
+        self._looks.put(entry.due, entry)
 
     def next(self) -> float:
         """When anybody comes due or to an end next, where nobody is due now."""
