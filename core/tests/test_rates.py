@@ -201,6 +201,25 @@ def test_a_hold_that_is_over_is_over() -> None:
     assert 41.0 == desk.book("balance")
 
 
+def test_the_wait_is_told_without_booking() -> None:
+    """As often as it is asked for, also for a hook that is held."""
+    limiter = Limiter([NARROW], max_wait=0.0)
+    assert [0.0, 0.0] == [limiter.wait("acquire_number", 0.0) for _ in range(2)]
+    limiter.book("acquire_number", 0.0)
+    assert [6.3, 6.3] == [limiter.wait("acquire_number", 0.0) for _ in range(2)]  # 60 * 1.05 / 10
+    assert 0.0 == limiter.wait("balance", 0.0)
+    played(limiter.hold("balance", 40.0), lambda effect: 1.0)
+    assert 31.0 == limiter.wait("balance", 10.0)
+
+
+def test_the_pace_of_a_hook_is_that_of_its_narrowest_limit() -> None:
+    """As long as it goes on; without a limit there is none."""
+    limiter = Limiter([WIDE, NARROW], max_wait=0.0)
+    assert 6.3 == limiter.interval("acquire_number")
+    assert pytest.approx(63 / 109) == limiter.interval("balance")  # a burst of 12, 109 steady
+    assert 0.0 == Limiter([NARROW], max_wait=0.0).interval("balance")
+
+
 # 120 requests a minute, and many more callers.
 
 

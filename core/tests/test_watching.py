@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import math
 import threading
 import time
 from collections import Counter
@@ -44,6 +45,8 @@ from qasid.values import (
     Limit,
 )
 from qasid.watching import Arrival
+from qasid.watching.lanes import Lane
+from qasid.watching.schedule import Entry
 from qasid.webhooks import Hook, Inbox, Received
 
 from .acme import Acme, Guarded, Server, info, operations, reply
@@ -717,7 +720,7 @@ def test_a_reader_that_gives_up_waiting_loses_nothing_and_leaves_nothing() -> No
                     async with asyncio.timeout(1.0):
                         return await anext(watch)
                 bell = watch._lookout._bell
-                kept.append(0 if bell is None else len(bell._done_callbacks))
+                kept.append(0 if bell is None else len(vars(bell)["_done_callbacks"]))
 
     with asyncio.Runner(loop_factory=lambda: VirtualLoop(server.clock)) as runner:
         assert "hello" == runner.run(patient()).message.text
@@ -847,6 +850,21 @@ def test_an_async_route_watches_too() -> None:
 
     with asyncio.Runner(loop_factory=lambda: VirtualLoop(clock)) as runner:
         assert ["hello"] == [arrival.message.text for arrival in runner.run(read_one())]
+
+
+def test_an_account_with_no_connection_left_has_nothing_to_wake_up_for() -> None:
+    """Whoever brings its look to an end takes the next one."""
+    made = operations(pool_size=1)
+    lane = Lane(made)
+    for number in many(2):
+        lane.add(Entry(number, 5.0), 0.0)
+    assert 0.0 == lane.next(0.0)
+    first = lane.take(0.0)
+    assert first is not None
+    assert (None, math.inf) == (lane.take(0.0), lane.next(0.0))
+    lane.done()
+    assert lane.take(0.0) not in {None, first}
+    made.rentals.close()
 
 
 # What it shows.

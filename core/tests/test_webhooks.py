@@ -126,6 +126,20 @@ def texts(inbox: Inbox) -> list[str]:
     return [one.item.text for one in inbox.items() if isinstance(one.item, InboundMessage)]
 
 
+def test_what_came_since_a_moment_is_read_alone(inbox: Inbox) -> None:
+    """What came at that very moment is there, too."""
+    path = inbox.register("work", now=START)
+    hook = inbox.find(path, now=START)
+    assert hook is not None
+    for second in (1, 2, 3):
+        now, message = START + timedelta(seconds=second), attrs.evolve(MESSAGE, text=f"{second}")
+        inbox.store(hook, f"{second}".encode(), [message], now=now)
+    found = inbox.items(since=START + timedelta(seconds=2))
+    assert [START + timedelta(seconds=2), START + timedelta(seconds=3)] == [
+        one.received_at for one in found
+    ]
+
+
 # Answering.
 
 
