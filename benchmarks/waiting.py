@@ -1,9 +1,9 @@
 """What waiting costs: memory for each number, CPU for each look, and how late looks are.
 
 Ten thousand numbers wait at one account, so that 5,000 looks come due in a second. The requests are
-taken away: first each look gives nothing at once, then a transport answers with the same bytes; of
-the latter, what the same looks cost without any schedule is told beside it. CPU is that of this
-process. Lateness is counted from the moment that a look is due (when the number was last seen, and
+taken away: first each look gives nothing at once, then a transport answers with the same bytes.
+What the same looks cost in a plain loop with the same pauses is told beside it, and the difference
+is the scheduling. CPU is that of this process. Lateness is counted from the moment that a look is due (when the number was last seen, and
 its interval) to when it begins, without the first look at each number.
 
     python benchmarks/waiting.py [numbers] [seconds of each run]
@@ -37,6 +37,7 @@ from qasid.operations import Operations
 from qasid.reading import take
 from qasid.settings import Options, Resolved
 from qasid.values import Activation, InboundMessage, ProviderInfo, Support
+from qasid.watching.schedule import SLOT
 
 NUMBERS = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
 SECONDS = float(sys.argv[2]) if len(sys.argv) > 2 else 10.0
@@ -215,34 +216,37 @@ def run(kind: str, operations: Noting) -> tuple[int, float, float]:
 
 
 def cpu(kind: str, *, asks: bool) -> None:
-    """CPU for each look."""
+    """CPU for each look, and of that what the schedule adds to the look itself."""
     looks, spent, seconds = run(kind, Bare(asks=asks))
+    whole, alone = spent / looks * 1e6, alone_in_steps(kind, Bare(asks=asks))
     told(
         f"{kind}: CPU, {'a fixed reply' if asks else 'no request'}",
-        microseconds_a_look=spent / looks * 1e6,
+        microseconds_a_look=whole,
+        without_schedule=alone,
+        scheduling=whole - alone,
+        scheduling_percent_of_a_core=(whole - alone) * looks / seconds / 1e4,
         looks_a_second=looks / seconds,
-        percent_of_a_core=spent / seconds * 100,
-        alone=alone(kind) if asks else 0.0,
     )
 
 
-def alone(kind: str) -> float:
-    """Microseconds of CPU of one look without a schedule."""
-    operations, rented = Bare(asks=True), numbers(1)[0]
-    count = 20_000
-    if kind == "sync":
-        driver = SyncDriver(Fixed())
-        began = time.process_time()
-        for _ in range(count):
-            driver.run(operations.fetch(rented))
-        return (time.process_time() - began) / count * 1e6
+def alone_in_steps(kind: str, operations: Bare) -> float:
+    """Microseconds of CPU of one look in a plain loop, with a pause after as many as in a slot."""
+    rented, size = numbers(NUMBERS), int(RATE * SLOT)
+    sync, awaiting = SyncDriver(Fixed()), AsyncDriver(AsyncFixed())
 
     async def go() -> float:
-        driver = AsyncDriver(AsyncFixed())
-        began = time.process_time()
-        for _ in range(count):
-            await driver.run(operations.fetch(rented))
-        return (time.process_time() - began) / count * 1e6
+        began, at = time.process_time(), time.monotonic()
+        ends = at + SECONDS
+        while at < ends:
+            start = operations.looks % NUMBERS
+            for number in rented[start : start + size]:
+                if kind == "sync":
+                    sync.run(operations.fetch(number))
+                else:
+                    await awaiting.run(operations.fetch(number))
+            at += SLOT
+            await asyncio.sleep(max(0.0, at - time.monotonic()))
+        return (time.process_time() - began) / operations.looks * 1e6
 
     return asyncio.run(go())
 
