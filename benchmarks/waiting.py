@@ -3,8 +3,8 @@
 Ten thousand numbers wait at one account, so that 5,000 looks come due in a second. The requests are
 taken away: first each look gives nothing at once, then a transport answers with the same bytes.
 What the same looks cost in a plain loop with the same pauses is told beside it, and the difference
-is the scheduling. CPU is that of this process. Lateness is counted from the moment that a look is due (when the number was last seen, and
-its interval) to when it begins, without the first look at each number.
+is the scheduling. CPU is that of this process. Lateness is counted from the moment that a look is
+due (when the number was last seen, and its interval) to when it begins, without first looks.
 
     python benchmarks/waiting.py [numbers] [seconds of each run]
 
