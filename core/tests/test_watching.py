@@ -37,6 +37,7 @@ from qasid.errors import (
 )
 from qasid.operations import Operations
 from qasid.routing import AsyncRoute, Route
+from qasid.settings import Options, Resolved
 from qasid.values import (
     Activation,
     DeliveryReport,
@@ -802,54 +803,51 @@ def test_a_thousand_numbers_are_looked_at_in_time() -> None:
 # Routes.
 
 
+def named(name: str, provider: Any) -> Operations:
+    """The operations of an account with that name, one request at a time."""
+    options = Options(pool_size=1)
+    resolved = Resolved(account=name, provider_name="acme", provider=provider, options=options)
+    return Operations(resolved)
+
+
 def test_each_number_of_a_route_is_looked_at_by_its_account() -> None:
     """One account whose limit is narrow does not hold up the other one."""
     clock = VirtualClock()
     servers = {name: Post(clock=clock) for name in ("one", "two")}
-    servers["one"].letters = [(0, "a0", "hello")]
+    servers["one"].letters = [(0, "a29", "hello")]
     servers["two"].letters = [(30, "b0", "hello")]
-    accounts = [
-        Account(named(name, provider), virtual_driver(servers[name].handle, clock))
-        for name, provider in (("one", Narrow()), ("two", Acme()))
-    ]
-    with Route("both", accounts, close_accounts=True) as route:
-        numbers = [rented(f"a{at}", account="one") for at in range(30)]
-        numbers.append(rented("b0", account="two"))
-        with route.watch(numbers) as watch:
-            assert {("two", "b0")} == {(a.activation.account, a.activation.id) for a in watch} - {
-                ("one", "a0")
-            }
+    numbers = [rented(f"a{at}", account="one") for at in range(30)]
+    numbers.append(rented("b0", account="two"))
+
+    async def read_all() -> set[str]:
+        accounts = [
+            AsyncAccount(
+                named(name, provider),
+                AsyncDriver(AsyncPlug(Plug(servers[name].handle)), Dated(clock)),
+            )
+            for name, provider in (("one", Narrow()), ("two", Acme()))
+        ]
+        route = AsyncRoute("both", accounts, close_accounts=True)
+        async with route, route.watch(numbers) as watch:
+            return {arrival.activation.id async for arrival in watch}
+
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(clock)) as runner:
+        assert {"a29", "b0"} == runner.run(read_all())
+    assert 1 <= len(servers["one"].times) <= 2
+    assert 13 == len(servers["two"].times)
+
+
+def test_a_number_of_no_account_of_a_route_is_refused() -> None:
+    """It could be looked at by none of them; those of its accounts are watched."""
+    clock = VirtualClock()
+    server = Post(clock=clock, letters=[(0, "a0", "hello")])
+    account = Account(named("one", Acme()), virtual_driver(server.handle, clock))
+    with Route("single", [account], close_accounts=True) as route:
+        with route.watch([rented("a0", account="one")]) as watch:
+            assert ["hello"] == [arrival.message.text for arrival in watch]
             assert 0 == watch.forecast().numbers
         with pytest.raises(SettingsError, match="none of this route's"):
             route.watch([rented("c0", account="three")])
-    assert len(servers["two"].times) > 10
-    assert len(servers["one"].times) <= 2
-
-
-def named(name: str, provider: Any) -> Operations:
-    """The operations of an account with that name, one request at a time."""
-    from qasid.settings import Options, Resolved
-
-    options = Options(pool_size=1)
-    return Operations(
-        Resolved(account=name, provider_name="acme", provider=provider, options=options)
-    )
-
-
-def test_an_async_route_watches_too() -> None:
-    """As it is the same account to its users."""
-    clock = VirtualClock()
-    server = Post(clock=clock, letters=[(10, "a0", "hello")])
-
-    async def read_one() -> list[Arrival]:
-        driver = AsyncDriver(AsyncPlug(Plug(server.handle)), Dated(clock))
-        account = AsyncAccount(named("one", Acme()), driver)
-        route = AsyncRoute("single", [account], close_accounts=True)
-        async with route, route.watch([rented("a0", account="one")]) as watch:
-            return [arrival async for arrival in watch]
-
-    with asyncio.Runner(loop_factory=lambda: VirtualLoop(clock)) as runner:
-        assert ["hello"] == [arrival.message.text for arrival in runner.run(read_one())]
 
 
 def test_an_account_with_no_connection_left_has_nothing_to_wake_up_for() -> None:
