@@ -10,7 +10,7 @@ import math
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime, timedelta
 from itertools import pairwise
 from typing import Any, ClassVar, Final
@@ -24,7 +24,7 @@ from qasid.drivers.plug import AsyncPlug, Plug
 from qasid.drivers.sync import SyncDriver
 from qasid.drivers.virtual import VirtualClock, virtual_driver
 from qasid.drivers.virtual_aio import VirtualLoop
-from qasid.effects import Request, Response
+from qasid.effects import Flow, Request, Response
 from qasid.errors import (
     AuthenticationFailed,
     NoAnswer,
@@ -35,14 +35,17 @@ from qasid.errors import (
     SettingsError,
     UnsupportedOperation,
 )
+from qasid.hookspecs import hookimpl
 from qasid.operations import Operations
 from qasid.routing import AsyncRoute, Route
 from qasid.settings import Options, Resolved
 from qasid.values import (
     Activation,
+    Credential,
     DeliveryReport,
     DeliveryState,
     InboundMessage,
+    InboxQuery,
     Limit,
 )
 from qasid.watching import Arrival
@@ -50,7 +53,7 @@ from qasid.watching.lanes import Lane
 from qasid.watching.schedule import Entry
 from qasid.webhooks import Hook, Inbox, Received
 
-from .acme import Acme, Guarded, Server, info, operations, reply
+from .acme import Acme, Guarded, Server, asked, info, operations, reply
 
 START: Final = VirtualClock().now()
 MINUTE: Final = timedelta(minutes=1)
@@ -314,6 +317,16 @@ def test_a_failure_that_may_pass_is_told_and_the_number_looked_at_again(
 
 
 @both_faces
+def test_each_trouble_that_is_read_is_followed_by_the_next(face: str) -> None:
+    """However often it comes."""
+    server, trouble = Post(faults=[reply(200, b"<html>")] * 3), Ear()
+    read(face, server, many(1), trouble=trouble)
+    assert 1 <= len(trouble.heard) <= 3
+    if face == "awaited":  # where whoever reads is not slower than time
+        assert 3 == len(trouble.heard)
+
+
+@both_faces
 def test_nobody_needs_to_hear_of_trouble(face: str) -> None:
     """It is logged all the same."""
     server = Post(letters=[(0, "n0", "hello")], faults=[NoAnswer("cut")] * 3)
@@ -451,6 +464,49 @@ def test_the_youngest_comes_soon_however_many_wait(face: str) -> None:
     assert 300.0 <= min(server.looks("new")) < 305.0
 
 
+@attrs.frozen(eq=False, kw_only=True)
+class Locked(Narrow):
+    """Acme with a single look a minute, which wants a token."""
+
+    info: ClassVar = info(limits=Narrow.info.limits)
+
+    @hookimpl
+    def authenticate(self) -> Flow[Credential]:
+        token = yield from asked(self, "POST", "/token", safe=True)
+        return Credential(token=token["token"])
+
+    @hookimpl
+    def fetch_sms(
+        self, inbox: Activation | InboxQuery, credential: Credential
+    ) -> Flow[Sequence[InboundMessage]]:
+        return (yield from Narrow.fetch_sms(self, inbox))
+
+
+@attrs.frozen(eq=False)
+class Distant(AsyncPlug):
+    """A server that is a second away."""
+
+    async def send(self, request: Request) -> Response:
+        await asyncio.sleep(1.0)
+        return await super().send(request)
+
+
+def test_looks_that_have_begun_and_wait_for_a_token_count() -> None:
+    """Else all workers would begin, and be refused by the limit of one look a minute."""
+    server, made, trouble = Post(), operations(Locked(), pool_size=10), Ear()
+
+    async def watched() -> list[Arrival]:
+        account = AsyncAccount(made, AsyncDriver(Distant(Plug(server.handle)), Dated(server.clock)))
+        async with account, account.watch(many(30, minutes=5), trouble=trouble) as watch:
+            return [arrival async for arrival in watch]
+
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(server.clock)) as runner:
+        assert [] == runner.run(watched())
+    made.rentals.close()
+    assert [] == trouble.heard
+    assert 5 == len(server.looked)
+
+
 def test_other_calls_of_the_account_do_not_stand_behind_those_that_wait() -> None:
     """A thousand numbers are late, and the balance comes within two turns."""
     server, made = Post(), operations(Limited(), pool_size=10)
@@ -572,16 +628,17 @@ def test_an_inbox_is_read_every_second_and_looks_are_few(face: str) -> None:
     path = inbox.register("work", now=START, activation=numbers[0])
     hook = inbox.find(path, now=START)
     assert hook is not None
-    for second in (0, 2, 100):
 
-        def store(second: int = second) -> None:
-            now = START + timedelta(seconds=second)
-            inbox.store(hook, str(second).encode(), [InboundMessage(text=f"{second}")], now=now)
+    def store(second: int) -> None:
+        now = START + timedelta(seconds=second)
+        inbox.store(hook, str(second).encode(), [InboundMessage(text=f"{second}")], now=now)
 
-        store()
+    store(0)
+    store(9)
+    server.events.append((120.0, lambda: store(2)))  # stamped long before it is on the disk
     found = read(face, server, numbers, inbox=inbox, webhook_interval=120.0)
     inbox.close()
-    assert ["n0 0", "n0 2", "n0 100"] == found
+    assert ["n0 0", "n0 9", "n0 2"] == found
     assert [0.0, 120.0, 240.0, 300.0] == pytest.approx(server.looks("n0"), abs=0.5)
 
 
