@@ -14,14 +14,14 @@ from typing import Any, Final
 import attrs
 
 import qasid
-from benchmarks.message import TO
 from benchmarks.replies import BODIES
 from qasid.drivers.sync import SyncDriver
 from qasid.effects import Request, Response
 
 _TYPE: Final = (("Content-Type", "application/json"),)
 _TOKEN: Final = {"token": "t" * 40, "expires_at": "2999-01-01T00:00:00Z"}
-_SENT: Final = {"status": "accepted", "id": "msg-1", "to": TO, "batch_id": "msg-1", "segments": 1}
+_PRICE: Final = {"amount": "0.05", "currency": "USD"}
+_SENT: Final = {"status": "accepted", "id": "msg-1", "price": _PRICE}
 
 
 @attrs.frozen(eq=False)
