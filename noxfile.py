@@ -33,7 +33,7 @@ REPORTS: Final = Path("docs/reports")
 APPLICATIONS: Final = "examples/tests"
 BROWSER: Final = "examples/tests/test_browser.py"
 MUTANTS: Final = "contract_tests/tests/test_mutants.py"
-# Over twice the processors, as many tests wait for a process or a socket; a contract itself refuses.
+# Over twice the processors, as many tests wait for a process or a socket; a contract refuses that.
 SPREAD: Final = (f"--numprocesses={2 * (os.cpu_count() or 1)}",)
 PYTHON_CODE: Final = (
     "core",
