@@ -78,7 +78,7 @@ def test_a_stream_that_is_killed_goes_on_where_it_was(after: bool, tmp_path: Pat
     phones = [message.to for message in messages]
     assert phones == [receipt.to for receipt in receipts]
     assert {1} == {*gone(emulator).values()}
-    assert 400 <= before.total() < COUNT
+    assert 0 < before.total() < COUNT
     accepted = {receipt.to for receipt in receipts if receipt.accepted}
     assert {*given.decode().split()} <= accepted <= gone(emulator).keys()
     lost = [receipt for receipt in receipts if not receipt.accepted]

@@ -108,13 +108,15 @@ class Watch(_Face):
                 within = contextvars.copy_context().run
                 work = self._driver.run, self._lookout.work()
                 thread = threading.Thread(target=within, args=work, daemon=True)
-                self._threads.append(thread)
                 thread.start()
+                self._threads.append(thread)
 
     def close(self) -> None:
         """Look no more. Returns when the looks that are on their way have come to their end."""
         self._lookout.close()
-        for thread in self._threads:
+        with self._beginning:  # whoever reads in another thread may be about to begin with some
+            begun = [*self._threads]
+        for thread in begun:
             if thread is not threading.current_thread():
                 thread.join()
 
