@@ -733,7 +733,7 @@ def test_it_may_be_closed_by_what_one_of_its_threads_calls() -> None:
 
     server.faults.append(close)
     assert [] == [*watch]
-    assert [True] == ended
+    assert waits_for(lambda: ended == [True])
     made.rentals.close()
 
 
