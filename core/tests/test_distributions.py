@@ -20,7 +20,7 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from qasid.distributions import EMULATORS, PROVIDERS, forget, installed
@@ -34,14 +34,19 @@ LIBRARY: Final = [sysconfig.get_path("stdlib"), sysconfig.get_config_var("DESTSH
 
 @contextlib.contextmanager
 def on_path(*entries: str) -> Iterator[None]:
-    """With these on the path, and Python's own library, in which no distribution is."""
-    before, sys.path[:] = [*sys.path], [*entries, *LIBRARY]
-    forget()
-    try:
-        yield
-    finally:
-        sys.path[:] = before
+    """With these on the path, and Python's own library, in which no distribution is.
+
+    Python's own finder looks, also where a backport of `importlib.metadata` took its place.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        own = staticmethod(importlib.metadata.MetadataPathFinder.find_distributions)
+        others = [each for each in sys.meta_path if not hasattr(each, "find_distributions")]
+        patch.setattr(PathFinder, "find_distributions", own, raising=False)
+        patch.setattr(sys, "meta_path", [*(e for e in others if e is not PathFinder), PathFinder])
+        patch.setattr(sys, "path", [*entries, *LIBRARY])
         forget()
+        yield
+    forget()
 
 
 @contextlib.contextmanager
@@ -169,9 +174,8 @@ def sites(draw: st.DrawFn) -> tuple[str, Files]:
     """The name of an entry of the path, and the files in it."""
     kind = draw(st.sampled_from(["folder", "folder", "folder", "zip", "x.egg", "gone"]))
     endings = [".dist-info", ".egg-info"] + [".DIST-INFO"] * (kind == "folder")
-    # In a zip file it is the metadata that says the name, not the folder: these must agree. So it
-    # is everywhere once a backport of `importlib.metadata` has taken the place of Python's finder.
-    by_folder = kind != "zip" and hasattr(PathFinder, "find_distributions")
+    # In a zip file it is the metadata that says the name, not the folder: these must agree.
+    by_folder = kind != "zip"
     metadata = (*METADATA, *LOOSE) if by_folder else METADATA
     there = draw(st.lists(distributions(endings, metadata), max_size=4))
     files = {f"{each.folder}/{file}": raw for each in there for file, raw in each.files.items()}
@@ -196,7 +200,16 @@ def _write(place: Path, kind: str, files: Files) -> str:
     return str(place)
 
 
+def site(listed: bytes) -> list[tuple[str, Files]]:
+    """A folder with one distribution, whose entry points are these."""
+    metadata = b"Metadata-Version: 2.1\nName: acme\nVersion: 1\n\n"
+    files = {"METADATA": metadata, "entry_points.txt": listed}
+    return [("folder", {f"acme-1.dist-info/{name}": raw for name, raw in files.items()})]
+
+
 @given(st.lists(sites(), max_size=3), st.booleans())
+@example(site(b"[console_scripts]\na = b:c\n[qasid.providers]\none = m:A\n"), False)
+@example(site(b"no sense\n[qasid.providers]\none = m:A\n"), False)
 def test_all_that_is_installed_is_found_as_the_library_finds_it(
     given_sites: list[tuple[str, Files]], again: bool
 ) -> None:
@@ -236,10 +249,12 @@ class Finder(DistributionFinder):
 
 def test_the_distributions_of_a_finder_are_found(monkeypatch: pytest.MonkeyPatch) -> None:
     """Python may be taught to import from anywhere."""
-    monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder()])
     with on_path():
+        monkeypatch.setattr(sys, "meta_path", [*sys.meta_path, Finder()])
+        forget()
         assert (
             {"one": (("afar:A", "afar", "3"),)}
             == found(PROVIDERS)
             == told_by_the_library(PROVIDERS)
         )
+        monkeypatch.undo()

@@ -103,6 +103,7 @@ def test_a_budget_error_names_its_cap() -> None:
     [
         errors.SettingsError("is bad", account="work", field="key", remedy="mend it"),
         errors.BudgetExceeded("too many", cap="max_open"),
+        errors.OtpLimitExceeded("too soon", limit="cooldown", retry_after=timedelta(seconds=5)),
         errors.RateLimited("slow", code="429", retry_after=timedelta(seconds=5)),
     ],
 )

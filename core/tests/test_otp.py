@@ -978,6 +978,17 @@ def test_this_users_key_is_made_once_and_for_them_alone(
     assert 0o600 == stat.S_IMODE(file.stat().st_mode)
 
 
+def test_a_key_that_leads_nowhere_is_a_wrong_setting(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not made anew, as codes were sent with the one that was there; nothing is left over."""
+    monkeypatch.setenv("QASID_STATE_DIR", str(tmp_path))
+    (tmp_path / "otp.key").symlink_to(tmp_path / "gone")
+    with pytest.raises(SettingsError, match=r"otp\.key cannot be used \(FileNotFoundError\)"):
+        otp.own_key()
+    assert ["otp.key"] == [path.name for path in tmp_path.iterdir()]
+
+
 def test_a_key_that_cannot_be_made_is_a_wrong_setting(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
