@@ -208,7 +208,7 @@ def site(listed: bytes) -> list[tuple[str, Files]]:
 
 
 @given(st.lists(sites(), max_size=3), st.booleans())
-@example(site(b"[console_scripts]\na = b:c\n[qasid.providers]\none = m:A\n"), False)
+@example(site(b"# x\n\n[console_scripts]\na = b:c\n[qasid.providers]\none = m:A\n"), False)
 @example(site(b"no sense\n[qasid.providers]\none = m:A\n"), False)
 def test_all_that_is_installed_is_found_as_the_library_finds_it(
     given_sites: list[tuple[str, Files]], again: bool
