@@ -623,10 +623,10 @@ class AsyncAccount(_Face):
 
     async def _acquired(self, service: str, country: str, options: dict[str, Any]) -> Activation:
         """Rent; when cancelled with the order on its way, wait for the answer and release."""
+        import asyncio  # late, as above
+
         attempts: list[Attempt] = []
         acquisition = self._acquisition([service], country, options, attempts)
-        import asyncio
-
         asked = asyncio.ensure_future(self._driver.run(acquisition))
         try:
             return (await asyncio.shield(asked))[0]

@@ -127,16 +127,17 @@ class Verification:
         at_least = 0
         while True:
             code, draft = self._drafted(subject)
-            step = yield from self._admitted(draft, at_least)
+            now = yield Now()
+            step = yield from self._admitted(draft, at_least, now)
             try:
                 sent = yield from self._sent(self.paths[step], subject.to, code)
             except QasidError as error:
                 yield from self._not_sent(draft, step, error)
-                passed.append(PassedOver(self.paths[step].via, type(error).__name__))
+                passed.append(PassedOver(self.paths[step].step.account.name, type(error).__name__))
                 at_least = step + 1
             else:
                 yield from self._fell_back(step, passed)
-                return (yield from self._issued(subject, draft, step, sent))
+                return (yield from self._issued(subject, draft, step, sent, now))
 
     def _subject(self, to: str, purpose: str, caller: str | None) -> Subject:
         number = e164(to)
@@ -164,11 +165,9 @@ class Verification:
         )
         return code, draft
 
-    def _admitted(self, draft: Draft, at_least: int) -> Flow[int]:
+    def _admitted(self, draft: Draft, at_least: int, now: datetime) -> Flow[int]:
         held = [path.step.text is None for path in self.paths]
-        found = yield Call(
-            functools.partial(self.store.admit, draft, held, at_least, (yield Now()))
-        )
+        found = yield Call(functools.partial(self.store.admit, draft, held, at_least, now))
         if isinstance(found, Refusal):
             yield from self._told(draft.prefix, found)
             raise _over(found)
@@ -211,7 +210,7 @@ class Verification:
             event = FellBack(
                 route="verifier",
                 operation="otp" if path.step.text is None else "send",
-                account=path.via,
+                account=path.step.account.name,
                 count=1,
                 passed_over=tuple(passed),
                 at=(yield Now()),
@@ -219,9 +218,10 @@ class Verification:
             yield from self.listeners.tell("on_fallback", event)
 
     def _issued(
-        self, subject: Subject, draft: Draft, step: int, sent: Receipt | OtpTicket
+        self, subject: Subject, draft: Draft, step: int, sent: Receipt | OtpTicket, now: datetime
     ) -> Flow[Issued]:
-        now, ticket = (yield Now()), sent if isinstance(sent, OtpTicket) else None
+        """As it was admitted at `now`, from when its time and the cooldown are counted."""
+        ticket = sent if isinstance(sent, OtpTicket) else None
         text = self.paths[step].step.text
         ends = None if ticket is None else ticket.expires_at
         yield from self._noted(
@@ -253,7 +253,8 @@ class Verification:
 
     def verify(self, to: str, code: str, purpose: str) -> Flow[OtpVerdict]:
         """Whether it is the code that was sent last for that purpose, and was not used before."""
-        recipient, given = self.digests.recipient(e164(to)), _entered(code)
+        number, given = e164(to), _entered(code)
+        recipient = self.digests.recipient(number)
         if given is None:
             return _verdict(Reason.NOT_A_CODE)
         of = functools.partial(self.digests.code, recipient=recipient, purpose=purpose, code=given)
@@ -262,7 +263,7 @@ class Verification:
         )
         found = yield Call(functools.partial(self.store.check, guess, (yield Now())))
         if isinstance(found, Held):
-            return (yield from self._asked(found, e164(to), given, guess))
+            return (yield from self._asked(found, number, given, guess))
         return _verdict(None if isinstance(found, Right) else found)
 
     def _asked(self, held: Held, to: str, code: str, guess: Guess) -> Flow[OtpVerdict]:
