@@ -6,8 +6,9 @@ the group ``qasid.listeners``, which names an object, or a class that is made wi
 each account. One that raises harms nothing: that is logged, without the text of its error.
 
 No event holds a secret, a one-time password, a text or a recipient. Who a message went to is known
-to whoever has its receipt, by the id; some providers make their ids of the recipient. Listeners are called after the act, one after the other and
-before its caller gets the result; those of an async account in another thread.
+to whoever has its receipt, by the id; some providers make their ids of the recipient. Listeners are
+called after the act, one after the other and before its caller gets the result; those of an async
+account in another thread.
 """
 
 from __future__ import annotations
