@@ -262,6 +262,22 @@ def test_a_header_that_no_two_libraries_encode_alike_is_refused(carry: Carry, va
         )
 
 
+@pytest.mark.parametrize("name", ["", "X Key", "X:Key", "سلام", "X\r\nY"])
+def test_a_header_whose_name_is_none_is_refused(carry: Carry, name: str) -> None:
+    """It would be read as another one, or as several."""
+    with serving() as server:
+        error = failure(carry, made(server, "GET", headers={name: "x"}))
+        assert (InvalidRequest, 0) == (type(error), server.accepted)
+
+
+@pytest.mark.parametrize("method", ["", "GET /x HTTP/1.1\r\nA:", "G T"])
+def test_a_method_that_is_no_word_is_refused(carry: Carry, method: str) -> None:
+    """It could hold a whole request."""
+    with serving() as server:
+        error = failure(carry, made(server, method))
+        assert (InvalidRequest, 0) == (type(error), server.accepted)
+
+
 def test_a_request_to_another_origin_does_not_leave(carry: Carry) -> None:
     """It would hand the account's key to a stranger."""
     with serving() as server, pytest.raises(PluginError, match=r"https://elsewhere\.example"):
@@ -618,6 +634,23 @@ def test_a_connection_that_was_closed_meanwhile_is_not_used(
         assert ([200, 200], 2) == ([r.status for r in responses], server.accepted)
 
 
+def test_a_connection_is_idle_for_no_longer_than_it_may(carry: Carry) -> None:
+    """A server that closes it just when a request comes leaves that one's outcome unknown."""
+    with serving() as server:
+        carry(server.url, post(server), lambda: time.sleep(0.05), post(server), idle_timeout=60)
+        assert 1 == server.accepted
+        carry(server.url, post(server), lambda: time.sleep(0.05), post(server), idle_timeout=0.01)
+        assert 3 == server.accepted
+
+
+def test_each_answer_has_the_whole_time(carry: Carry) -> None:
+    """Also after one that took most of it."""
+    slow = drip(WHOLE, 0.4 / len(WHOLE))
+    with serving(slow, slow) as server:
+        responses = carry(server.url, get(server), get(server), timeout=0.7)
+        assert ([200, 200], 1) == ([r.status for r in responses], server.accepted)
+
+
 def test_a_lost_request_leaves_the_next_one_a_new_connection(carry: Carry) -> None:
     """One broken connection is one failure."""
     with serving(reply(), reset, reply(b"next")) as server:
@@ -706,6 +739,36 @@ async def send_after_close(server: Loopback) -> None:
     transport = AiohttpTransport(server.url)
     await transport.close()
     await transport.send(get(server))
+
+
+def test_a_warm_transport_has_a_connection() -> None:
+    """The first request needs none, and a transport that is warm needs no second one."""
+    with serving() as server:
+        transport = RequestsTransport(server.url)
+        transport.warm()
+        transport.warm()
+        assert [] == server.requests
+        transport.send(get(server))
+        assert (1, 1) == (len(server.requests), server.accepted)
+        transport.close()
+        with pytest.raises(QasidError, match="closed"):
+            transport.warm()
+
+
+def test_nobody_is_there_to_get_warm_with() -> None:
+    """It is told as it would be of a request."""
+    transport = RequestsTransport(f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(ConnectFailed, match="refused the connection"):
+        transport.warm()
+
+
+def test_a_session_that_was_closed_reaches_nobody() -> None:
+    """The request has not left, and the error says so."""
+    with serving() as server:
+        transport = RequestsTransport(server.url)
+        transport.session.close()
+        with pytest.raises(ConnectFailed, match="could not be reached"):
+            transport.send(get(server))
 
 
 # Secrets.

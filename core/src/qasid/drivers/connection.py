@@ -23,10 +23,20 @@ import attrs
 from qasid.effects import Request
 from qasid.errors import ConnectFailed, InvalidRequest, NoAnswer, PluginError, ProtocolError
 
-__all__ = ["CONNECT_TIMEOUT", "MAX_BODY", "POOL_SIZE", "TIMEOUT", "Endpoint"]
+__all__ = [
+    "CONNECT_TIMEOUT",
+    "IDLE_TIMEOUT",
+    "MAX_BODY",
+    "POOL_SIZE",
+    "TIMEOUT",
+    "Endpoint",
+    "header_lines",
+]
 
 CONNECT_TIMEOUT: Final = 10.0  # seconds
 TIMEOUT: Final = 30.0  # seconds
+# Many servers close after a minute or so, some after five seconds. What is sent just then is lost.
+IDLE_TIMEOUT: Final = 15.0  # seconds
 MAX_BODY: Final = 1_048_576  # bytes
 POOL_SIZE: Final = 10  # connections
 
@@ -37,7 +47,8 @@ _PORTS: Final = {"https": 443, "http": 80}
 # yarl in none.
 _TARGET: Final = re.compile(r"/(?:[-\w.~!$&'()*+,;=:@/?]|%[0-9A-F]{2})*", re.ASCII)
 # urllib3 encodes header values as Latin-1, aiohttp as UTF-8; a line break would smuggle a header.
-_HEADER_TEXT: Final = re.compile(r"[\t -~]*")
+_TEXT: Final = re.compile(r"[\t -~]*")
+_TOKEN: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
 
 _UNREACHED: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (ssl.SSLCertVerificationError, "has a certificate that is not trusted"),
@@ -91,7 +102,7 @@ class Endpoint:
         """What stands in the request line: the path and the query of an encoded request.
 
         Raises `PluginError` where it leads to another origin, and `InvalidRequest` where it is not
-        percent-encoded as RFC 3986 has it, with capital hexadecimal digits.
+        percent-encoded as RFC 3986 has it, with capital hexadecimal digits, or the method no word.
         """
         known = request.url.startswith(f"{self.origin}/")
         if not known and request.origin != self.origin:
@@ -100,6 +111,8 @@ class Endpoint:
         target = rest if rest.startswith("/") else f"/{rest}"
         if not _TARGET.fullmatch(target):
             raise InvalidRequest("the address holds characters that must be percent-encoded")
+        if not _TOKEN.fullmatch(request.method):
+            raise InvalidRequest("the method holds characters that cannot be sent")
         return target
 
     def unreached(self, error: BaseException) -> ConnectFailed:
@@ -124,10 +137,14 @@ def header_lines(request: Request) -> dict[str, str]:
     Raises `InvalidRequest` for anything but printable ASCII.
     """
     headers = dict(request.headers)
-    if not _HEADER_TEXT.fullmatch("".join([*headers, *headers.values()])):
-        wrong = next(pair for pair in headers.items() if not _HEADER_TEXT.fullmatch("".join(pair)))
-        raise InvalidRequest(f"the header {wrong[0]!a} holds characters that cannot be sent")
-    return headers
+    if all(map(_TOKEN.fullmatch, headers)) and _TEXT.fullmatch("".join(headers.values())):
+        return headers
+    wrong = next(
+        name
+        for name, text in headers.items()
+        if not (_TOKEN.fullmatch(name) and _TEXT.fullmatch(text))
+    )
+    raise InvalidRequest(f"the header {wrong!a} holds characters that cannot be sent")
 
 
 def _checked(base_url: str) -> SplitResult:

@@ -1,40 +1,35 @@
-"""Carry requests with `requests`, at half of what a bare `Session.post` costs."""
+"""Carry requests with `requests`, at a fraction of what a bare `Session.post` costs."""
 
 from __future__ import annotations
 
-import http.client
-import io
-import socket
-import threading
 import time
-from contextvars import ContextVar
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
+import attrs
 import requests
 from requests.adapters import HTTPAdapter
+from requests.cookies import RequestsCookieJar
 from urllib3 import HTTPConnectionPool
-from urllib3.util import Retry
-from urllib3.util.response import assert_header_parsing
+from urllib3.exceptions import EmptyPoolError, PoolError
+from urllib3.util import Timeout
 
 from qasid.drivers.connection import (
     CONNECT_TIMEOUT,
+    IDLE_TIMEOUT,
     MAX_BODY,
     POOL_SIZE,
     TIMEOUT,
     Endpoint,
     header_lines,
 )
+from qasid.drivers.replies import Reply, received
 from qasid.effects import Request, Response
 from qasid.errors import ProviderError, QasidError
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
 __all__ = ["RequestsTransport"]
 
-# The path and query of the request that this thread sends. urllib3 is shown "/" instead: it would
-# rewrite the percent-encoding, and write both to its log, keys and all.
-_target: Final[ContextVar[str]] = ContextVar("_target")
+T = TypeVar("T")
 
 
 class RequestsTransport:
@@ -43,7 +38,8 @@ class RequestsTransport:
     `connect_timeout` seconds for each attempt to connect; `timeout` seconds for the whole answer,
     counted from when the request has been sent, however slowly it trickles; at most `max_body`
     bytes of a body are read; at most `pool_size` requests are under way at once, and one more
-    waits up to `timeout` seconds for its turn.
+    waits up to `timeout` seconds for its turn. A connection that was not used for `idle_timeout`
+    seconds is not used again.
 
     `session` is there for hooks and for adapters of your own. What it knows of redirects, cookies,
     proxies, retries and certificates is not used.
@@ -59,27 +55,47 @@ class RequestsTransport:
         timeout: float = TIMEOUT,
         max_body: int = MAX_BODY,
         pool_size: int = POOL_SIZE,
+        idle_timeout: float = IDLE_TIMEOUT,
     ) -> None:
         self._endpoint = Endpoint.of(base_url)
-        self._timeouts = (connect_timeout, timeout)
-        self._turns = threading.BoundedSemaphore(pool_size)
+        self._timeout = Timeout(connect=connect_timeout, read=timeout)
         self._closed = False
+        bounds = _Bounds(timeout=timeout, idle_timeout=idle_timeout, max_body=max_body)
+        adapter = _Adapter(self._endpoint, bounds, pool_size, self._timeout)
+        self._pool = adapter.pool
         self.session = _Session()
         self.session.trust_env = False
         self.session.adapters.clear()
-        self.session.mount(self._endpoint.origin, _Adapter(self._endpoint, pool_size, max_body))
+        self.session.mount(self._endpoint.origin, adapter)
 
     def send(self, request: Request) -> Response:
         """Give the reply, a redirect too. Raises `ConnectFailed`, `NoAnswer`, `ProtocolError`."""
         if self._closed:
             raise QasidError("the account is closed")
         prepared = self._prepared(request.encode())
-        if not self._turns.acquire(timeout=self._timeouts[1]):
-            raise self._endpoint.unreached(TimeoutError())
         try:
-            return self._exchange(prepared)
-        finally:
-            self._turns.release()
+            reply = self.session.send(
+                prepared,
+                timeout=self._timeout,  # type: ignore[arg-type]
+                allow_redirects=False,
+                proxies={},
+                verify=True,
+            )
+            return Response(
+                status=reply.status_code, headers=tuple(reply.headers.items()), body=reply.content
+            )
+        except ProviderError as error:
+            failure = error
+        except Exception as error:  # whatever it is, the request may have been read
+            failure = self._endpoint.unanswered(error)
+        # Out here it drags along neither the exceptions nor the frames that hold the request.
+        raise failure.with_traceback(None)
+
+    def warm(self) -> None:
+        """Open a connection, if there is none. Raises `ConnectFailed`."""
+        if self._closed:
+            raise QasidError("the account is closed")
+        self._pool.warm()
 
     def close(self) -> None:
         """Give the connections back."""
@@ -95,20 +111,12 @@ class RequestsTransport:
         prepared.hooks = self.session.hooks
         return prepared
 
-    def _exchange(self, prepared: requests.PreparedRequest) -> Response:
-        try:
-            reply = self.session.send(
-                prepared, timeout=self._timeouts, allow_redirects=False, proxies={}, verify=True
-            )
-            return Response(
-                status=reply.status_code, headers=tuple(reply.headers.items()), body=reply.content
-            )
-        except ProviderError as error:
-            failure = error
-        except Exception as error:  # whatever it is, the request may have been read
-            failure = self._endpoint.unanswered(error)
-        # Out here it drags along neither the exceptions nor the frames that hold the request.
-        raise failure.with_traceback(None)
+
+@attrs.frozen(kw_only=True)
+class _Bounds:
+    timeout: float
+    idle_timeout: float
+    max_body: int
 
 
 class _Session(requests.Session):
@@ -117,123 +125,141 @@ class _Session(requests.Session):
 
 
 class _Adapter(HTTPAdapter):
-    """The stock adapter with its pool found once, and the body read at once.
+    """The stock adapter with its pool found once.
 
     Only the steps of `HTTPAdapter.send` are replaced, so what patches that method goes on working.
     """
 
-    def __init__(self, endpoint: Endpoint, pool_size: int, max_body: int) -> None:
-        super().__init__(1, pool_size, max_retries=Retry(False))
+    def __init__(
+        self, endpoint: Endpoint, bounds: _Bounds, pool_size: int, timeout: Timeout
+    ) -> None:
+        super().__init__(1, pool_size, pool_block=True)
         self._endpoint = endpoint
-        self._max_body = max_body
-        self._pool = _pool(self, endpoint)
+        self.pool = _pool(self, endpoint, timeout)
+        self.pool.endpoint, self.pool.bounds = endpoint, bounds
+
+    def close(self) -> None:
+        """Give the connections back; the one that requests has does so when nobody knows it."""
+        super().close()
+        self.pool.close()
 
     def get_connection_with_tls_context(self, *_: object, **__: object) -> HTTPConnectionPool:
-        return self._pool
+        return self.pool
 
     def cert_verify(self, *_: object) -> None:
         """Nothing: with a file named here urllib3 would read it again for every connection."""
 
     def request_url(self, request: requests.PreparedRequest, proxies: object) -> str:
-        _target.set(str(request.url)[len(self._endpoint.origin) :])
-        return "/"
+        """The target as it is: whoever parses it may encode it in another way."""
+        return str(request.url)[len(self._endpoint.origin) :]
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        reply = requests.Response()
-        reply.status_code, reply.reason, reply.headers = resp.status, resp.reason, resp.headers
-        reply.url, reply.request = str(req.url), req
-        reply.raw = io.BytesIO(self._body(resp))
+        """A response that has been read; its own constructor makes a new cookie jar."""
+        reply: Any = requests.Response.__new__(requests.Response)
+        known = {"_content": resp.body, "status_code": resp.status, "reason": resp.reason}
+        known |= {"headers": resp.headers, "url": req.url, "request": req}
+        reply.__setstate__({**_UNUSED, **known, "history": []})
+        return reply  # type: ignore[no-any-return]
+
+
+#: Of a response: what Qasid makes no use of.
+_UNUSED: Final[Mapping[str, Any]] = {
+    "encoding": None,
+    "cookies": RequestsCookieJar(),
+    "_next": None,
+}
+
+
+class _Pool(HTTPConnectionPool):
+    """urllib3's pool and connections; requests are written, and replies read, without its detours.
+
+    A request is sent once. Nobody is told of its target, which some providers want their key in.
+    """
+
+    endpoint: Endpoint
+    bounds: _Bounds
+
+    def urlopen(  # type: ignore[override]
+        self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], **_: object
+    ) -> Reply:
+        """Send a request and give its reply. Raises `ConnectFailed`, and what sockets raise."""
+        data = _written(method, url, headers) + (body or b"")
+        return self._with_connection(lambda connection: self._exchange(connection, method, data))
+
+    def warm(self) -> None:
+        """Have an open connection. Raises `ConnectFailed`."""
+        self._with_connection(lambda connection: None)
+
+    def _with_connection(self, act: Callable[[Any], T]) -> T:
+        connection = self._taken()
+        try:
+            self._open(connection)
+            return act(connection)
+        except BaseException:  # also an interrupt, which may come before all is encrypted
+            connection.close()
+            raise
+        finally:
+            self._put_conn(connection)
+
+    def _taken(self) -> Any:
+        """A connection for one request, which may be closed yet."""
+        try:
+            connection: Any = self._get_conn(self.bounds.timeout)
+        except PoolError as error:  # none is free in time, or all are closed
+            late = isinstance(error, EmptyPoolError)
+            failure = self.endpoint.unreached(TimeoutError() if late else error)
+        else:
+            return connection
+        raise failure
+
+    def _open(self, connection: Any) -> None:
+        if not connection.is_closed and self._is_stale(connection):
+            connection.close()
+        if connection.is_closed:
+            self._connect(connection)
+        if connection.sock.gettimeout() != self.bounds.timeout:  # to set it is a system call
+            connection.sock.settimeout(self.bounds.timeout)
+
+    def _is_stale(self, connection: Any) -> bool:
+        idle: float = time.monotonic() - connection.idle_since
+        return idle > self.bounds.idle_timeout
+
+    def _connect(self, connection: Any) -> None:
+        try:
+            if self.proxy is None:
+                connection.connect()
+            else:
+                self._prepare_proxy(connection)
+        except Exception as error:
+            failure = self.endpoint.unreached(error)
+        else:
+            connection.idle_since = time.monotonic()
+            return
+        raise failure  # an error of ours: requests lets it pass
+
+    def _exchange(self, connection: Any, method: str, data: bytes) -> Reply:
+        connection.sock.sendall(data)
+        reply = received(connection.sock, method, self.bounds.timeout, self.bounds.max_body)
+        if len(reply.body) > self.bounds.max_body:
+            raise self.endpoint.too_long(self.bounds.max_body)
+        if reply.last:
+            connection.close()
+        connection.idle_since = time.monotonic()
         return reply
 
-    def _body(self, resp: Any) -> bytes:
-        body: bytes = resp.read(self._max_body + 1, decode_content=True)
-        if len(body) > self._max_body:
-            resp.close()
-            raise self._endpoint.too_long(self._max_body)
-        return body
+
+def _written(method: str, target: str, headers: Mapping[str, str]) -> bytes:
+    lines = [f"{method} {target} HTTP/1.1", *map(": ".join, headers.items()), "", ""]
+    return "\r\n".join(lines).encode("ascii")
 
 
-def _pool(adapter: HTTPAdapter, endpoint: Endpoint) -> HTTPConnectionPool:
+def _pool(adapter: HTTPAdapter, endpoint: Endpoint, timeout: Timeout) -> _Pool:
     manager: Any = adapter.poolmanager
     if endpoint.proxy:
         own_tls = {"proxy_ssl_context": endpoint.tls} if endpoint.proxy.startswith("http") else {}
         manager = adapter.proxy_manager_for(endpoint.proxy, **own_tls)
-    pool: HTTPConnectionPool = manager.connection_from_url(
-        endpoint.origin, pool_kwargs={"ssl_context": endpoint.tls}
-    )
-    pool.ConnectionCls = _watched(pool.ConnectionCls, endpoint)
+    kinds = manager.pool_classes_by_scheme.items()
+    manager.pool_classes_by_scheme = {name: type("Pool", (_Pool, kind), {}) for name, kind in kinds}
+    known = {"ssl_context": endpoint.tls, "timeout": timeout}
+    pool: _Pool = manager.connection_from_url(endpoint.origin, pool_kwargs=known)
     return pool
-
-
-def _watched(kind: Any, endpoint: Endpoint) -> Any:
-    class Watched(kind):  # type: ignore[misc]
-        response_class = _TimedResponse
-        _rest = b""  # the body, until the head is written
-
-        def connect(self) -> None:
-            try:
-                return super().connect()  # type: ignore[no-any-return]
-            except Exception as error:
-                failure = endpoint.unreached(error)
-            raise failure  # an error of ours: urllib3 lets it pass
-
-        def putrequest(self, method: str, url: str, **options: Any) -> None:
-            super().putrequest(method, _target.get(), **options)
-
-        def request(self, method: str, url: str, body: Any = None, *args: Any, **more: Any) -> None:
-            self._rest = body or b""
-            super().request(method, url, None, *args, **more)
-
-        def send(self, data: bytes) -> None:
-            """Head and body together: http.client's two writes cost the system twice the work."""
-            data, self._rest = data + self._rest, b""
-            super().send(data)
-
-    return Watched
-
-
-class _TimedResponse(http.client.HTTPResponse):
-    """A reply that must be there, to its last byte, before the socket's time-out has passed."""
-
-    def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
-        super().__init__(sock, *args, **options)
-        self.fp = _WholeLines(_TimedReader(sock, self.fp.detach()))
-
-    def begin(self) -> None:
-        """Read the head; http.client takes 103 (early hints) for the answer itself."""
-        super().begin()
-        while 101 < self.status < 200:
-            self.headers = None  # type: ignore[assignment]
-            super().begin()
-        assert_header_parsing(self.headers)
-
-
-class _WholeLines(io.BufferedReader):
-    """http.client takes the end of the connection, where a header should be, for a blank line."""
-
-    def readline(self, size: int | None = -1, /) -> bytes:
-        line = super().readline(size)
-        if not line.endswith(b"\n"):
-            raise http.client.HTTPException
-        return line
-
-
-class _TimedReader(io.RawIOBase):
-    def __init__(self, sock: socket.socket, raw: io.RawIOBase) -> None:
-        self._sock = sock
-        self._raw = raw
-        self._end = time.monotonic() + (sock.gettimeout() or 0)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: WriteableBuffer) -> int | None:
-        left = self._end - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        self._sock.settimeout(left)
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
