@@ -190,6 +190,7 @@ def _transport(resolved: Resolved) -> dict[str, Any]:
         "timeout": options.timeout,
         "max_body": options.max_body,
         "pool_size": options.pool_size,
+        "idle_timeout": options.idle_timeout,
     }
 
 
@@ -283,6 +284,14 @@ class Account(_Face):
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+    def warm(self) -> None:
+        """Open a connection, so that the next call need not: with TLS that takes three messages.
+
+        It may be used for the option `idle_timeout`, in seconds. Of a route, each account opens
+        one. No request is sent. Raises `ConnectFailed`.
+        """
+        self._driver.warm()
 
     def close(self) -> None:
         """Give the connections back."""
@@ -512,6 +521,10 @@ class AsyncAccount(_Face):
 
     async def __aexit__(self, *exc: object) -> None:
         await self.close()
+
+    async def warm(self) -> None:
+        """See `Account.warm`."""
+        await self._driver.warm()
 
     async def close(self) -> None:
         """Give the connections back."""

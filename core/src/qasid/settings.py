@@ -54,6 +54,8 @@ class Options:
     """The options that every account has, beside its provider's own settings.
 
     `connect_timeout` and `timeout` (until the whole answer is there) are seconds, `max_body` bytes.
+    At most `pool_size` requests are under way at once, each on a connection of its own; one that
+    was not used for `idle_timeout` seconds is not used again.
     `max_wait` is how many seconds a call may wait for the provider's limits before it fails.
     The next three are the budget for renting: `max_open` activations at once, `max_per_day` in any
     24 hours, and `max_spend` in any 24 hours, where set (such as ``"5.00 USD"``).
@@ -70,6 +72,7 @@ class Options:
     timeout: float = attrs.field(default=30.0, validator=_positive)
     max_body: int = attrs.field(default=1_048_576, validator=_positive)
     pool_size: int = attrs.field(default=10, validator=_positive)
+    idle_timeout: float = attrs.field(default=15.0, validator=_positive)
     max_wait: float = attrs.field(default=120.0, validator=_not_negative)
     max_open: int = attrs.field(default=2, validator=_not_negative)
     max_per_day: int = attrs.field(default=20, validator=_not_negative)

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar, assert_never
+from typing import Any, Protocol, TypeVar, assert_never, runtime_checkable
 
 import attrs
 
 from qasid.effects import Call, Effect, Flow, Now, Request, Response, Sleep, Tick, Wait, Whole
 
-__all__ = ["AsyncClock", "AsyncDriver", "AsyncTransport", "LoopClock"]
+__all__ = ["AsyncClock", "AsyncDriver", "AsyncTransport", "AsyncWarming", "LoopClock"]
 
 T = TypeVar("T")
 
@@ -24,6 +24,14 @@ class AsyncTransport(Protocol):
 
     async def close(self) -> None:
         """Give the connections back."""
+
+
+@runtime_checkable
+class AsyncWarming(Protocol):
+    """A transport with connections, of which one can be opened beforehand."""
+
+    async def warm(self) -> None:
+        """Have one. Raises `ConnectFailed`."""
 
 
 class AsyncClock(Protocol):
@@ -95,6 +103,11 @@ class AsyncDriver:
             case Whole():
                 return await _to_its_end(self.run(effect.flow))
         assert_never(effect)
+
+    async def warm(self) -> None:
+        """Open a connection, if the transport has any. Raises `ConnectFailed`."""
+        if isinstance(self.transport, AsyncWarming):
+            await self.transport.warm()
 
     async def close(self) -> None:
         """Give the connections back."""

@@ -14,6 +14,7 @@ from yarl import URL
 
 from qasid.drivers.connection import (
     CONNECT_TIMEOUT,
+    IDLE_TIMEOUT,
     MAX_BODY,
     POOL_SIZE,
     TIMEOUT,
@@ -38,7 +39,8 @@ class AiohttpTransport:
     `connect_timeout` seconds for each attempt to connect; `timeout` seconds for the whole answer,
     counted from when there is a connection, however slowly it trickles; at most `max_body` bytes
     of a body are read; at most `pool_size` requests are under way at once, and one more waits up
-    to `timeout` seconds for its turn and its connection.
+    to `timeout` seconds for its turn and its connection. A connection that was not used for
+    `idle_timeout` seconds is not used again.
 
     Raises `ValueError` for an address that is not safe, see `Endpoint.of`, and for a SOCKS proxy.
     """
@@ -51,6 +53,7 @@ class AiohttpTransport:
         timeout: float = TIMEOUT,
         max_body: int = MAX_BODY,
         pool_size: int = POOL_SIZE,
+        idle_timeout: float = IDLE_TIMEOUT,
     ) -> None:
         self._endpoint = Endpoint.of(base_url)
         if self._endpoint.proxy and not self._endpoint.proxy.startswith("http"):
@@ -59,6 +62,7 @@ class AiohttpTransport:
         self._connect_timeout = connect_timeout
         self._max_body = max_body
         self._pool_size = pool_size
+        self._idle_timeout = idle_timeout
         self._connector: _Connector
         self._session: aiohttp.ClientSession | None = None
         self._closed = False
@@ -110,7 +114,10 @@ class AiohttpTransport:
     def _opened(self) -> aiohttp.ClientSession:
         limits = aiohttp.ClientTimeout(connect=self._timeout, sock_connect=self._connect_timeout)
         self._connector = _Connector(
-            self._timeout, limit=self._pool_size, ssl=self._endpoint.tls or True
+            self._timeout,
+            limit=self._pool_size,
+            keepalive_timeout=self._idle_timeout,
+            ssl=self._endpoint.tls or True,
         )
         return aiohttp.ClientSession(
             connector=self._connector,

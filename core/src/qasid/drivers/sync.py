@@ -9,13 +9,13 @@ from collections.abc import Callable
 from concurrent import futures
 from concurrent.futures import Future
 from datetime import UTC, datetime
-from typing import Any, Protocol, TypeVar, assert_never
+from typing import Any, Protocol, TypeVar, assert_never, runtime_checkable
 
 import attrs
 
 from qasid.effects import Call, Effect, Flow, Now, Request, Response, Sleep, Tick, Wait, Whole
 
-__all__ = ["Clock", "SyncDriver", "SystemClock", "Transport"]
+__all__ = ["Clock", "SyncDriver", "SystemClock", "Transport", "Warming"]
 
 T = TypeVar("T")
 
@@ -28,6 +28,14 @@ class Transport(Protocol):
 
     def close(self) -> None:
         """Give the connections back."""
+
+
+@runtime_checkable
+class Warming(Protocol):
+    """A transport with connections, of which one can be opened beforehand."""
+
+    def warm(self) -> None:
+        """Have one. Raises `ConnectFailed`."""
 
 
 class Clock(Protocol):
@@ -94,6 +102,11 @@ class SyncDriver:
             case Whole():
                 return _to_its_end(lambda: self.run(effect.flow))
         assert_never(effect)
+
+    def warm(self) -> None:
+        """Open a connection, if the transport has any. Raises `ConnectFailed`."""
+        if isinstance(self.transport, Warming):
+            self.transport.warm()
 
     def close(self) -> None:
         """Give the connections back."""

@@ -8,14 +8,15 @@ address would not do: two accounts may be at one provider, each with time-outs o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
 import attrs
 
-from qasid.drivers.aio import AsyncTransport
-from qasid.drivers.sync import Transport
+from qasid.drivers.aio import AsyncDriver, AsyncTransport
+from qasid.drivers.sync import SyncDriver, Transport
 from qasid.effects import Effect, Flow, Request, Response, Whole
+from qasid.errors import ConnectFailed
 from qasid.policies.passage import relayed
 from qasid.routing.health import Watch
 
@@ -71,6 +72,16 @@ class Switch:
         assert isinstance(request, Addressed)  # noqa: S101, no other comes from a route
         return self.transports[request.account].send(request.original)
 
+    def warm(self) -> None:
+        """Open a connection of each account. Raises the first `ConnectFailed` after the last."""
+        failures = []
+        for transport in self.transports.values():
+            try:
+                SyncDriver(transport).warm()
+            except ConnectFailed as error:
+                failures.append(error)
+        _raise_first(failures)
+
     def close(self) -> None:
         """Nothing: each account gives its own connections back."""
 
@@ -86,5 +97,20 @@ class AsyncSwitch:
         assert isinstance(request, Addressed)  # noqa: S101, no other comes from a route
         return await self.transports[request.account].send(request.original)
 
+    async def warm(self) -> None:
+        """Open a connection of each account. Raises the first `ConnectFailed` after the last."""
+        failures = []
+        for transport in self.transports.values():
+            try:
+                await AsyncDriver(transport).warm()
+            except ConnectFailed as error:
+                failures.append(error)
+        _raise_first(failures)
+
     async def close(self) -> None:
         """Nothing: each account gives its own connections back."""
+
+
+def _raise_first(failures: Sequence[ConnectFailed]) -> None:
+    if failures:
+        raise failures[0]
