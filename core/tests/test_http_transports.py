@@ -645,9 +645,14 @@ def test_a_connection_is_idle_for_no_longer_than_it_may(carry: Carry) -> None:
 
 def test_each_answer_has_the_whole_time(carry: Carry) -> None:
     """Also after one that took most of it."""
-    slow = drip(WHOLE, 0.4 / len(WHOLE))
-    with serving(slow, slow) as server:
-        responses = carry(server.url, get(server), get(server), timeout=0.7)
+
+    def late(connection: Connection) -> bool:
+        connection.write(WHOLE[:20])
+        connection.stopping.wait(0.8)
+        return raw(WHOLE[20:])(connection)
+
+    with serving(late) as server:
+        responses = carry(server.url, get(server), get(server), timeout=1.3)
         assert ([200, 200], 1) == ([r.status for r in responses], server.accepted)
 
 
