@@ -649,7 +649,7 @@ def test_each_answer_has_the_whole_time(carry: Carry) -> None:
     def late(connection: Connection) -> bool:
         connection.write(WHOLE[:20])
         connection.stopping.wait(0.8)
-        return raw(WHOLE[20:])(connection)
+        return drip(WHOLE[20:], 0.001)(connection)
 
     with serving(late) as server:
         responses = carry(server.url, get(server), get(server), timeout=1.3)
