@@ -646,12 +646,16 @@ def test_a_connection_is_idle_for_no_longer_than_it_may(carry: Carry) -> None:
 def test_each_answer_has_the_whole_time(carry: Carry) -> None:
     """Also after one that took most of it."""
 
-    def late(connection: Connection) -> bool:
+    def halting(connection: Connection) -> bool:
         connection.write(WHOLE[:20])
         connection.stopping.wait(0.8)
         return drip(WHOLE[20:], 0.001)(connection)
 
-    with serving(late) as server:
+    def late(connection: Connection) -> bool:
+        connection.stopping.wait(0.8)
+        return reply()(connection)
+
+    with serving(halting, late) as server:
         responses = carry(server.url, get(server), get(server), timeout=1.3)
         assert ([200, 200], 1) == ([r.status for r in responses], server.accepted)
 
