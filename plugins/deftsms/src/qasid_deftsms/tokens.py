@@ -7,7 +7,6 @@ is over the two first parts as they are written, so the forms have different one
 
 from __future__ import annotations
 
-import functools
 import json
 from base64 import b64encode, urlsafe_b64encode
 from collections.abc import Callable, Mapping
@@ -27,18 +26,13 @@ def signed(payload: Mapping[str, Any], key: str, encoding: TokenEncoding) -> str
     """
     write = _WRITERS[encoding]
     text = b"%b.%b" % (write(_HEADER), write(_json(payload)))
-    return f"{text.decode()}.{write(_seal(key)(text)).decode()}"
+    return f"{text.decode()}.{write(_seal(text, key)).decode()}"
 
 
-@functools.lru_cache(maxsize=16)  # PyJWT looks at length whether a key is of another kind
-def _seal(key: str) -> Callable[[bytes], bytes]:
-    # Late: it brings a whole cryptography library along, where that is installed. Its `encode`
-    # knows base64url alone, and warns of keys under 32 bytes, which the operator hands out.
-    import jwt
+def _seal(text: bytes, key: str) -> bytes:
+    import hmac  # late: it loads OpenSSL, which who only lists providers does not need
 
-    algorithm = jwt.get_algorithm_by_name("HS256")
-    prepared = algorithm.prepare_key(key)
-    return lambda text: algorithm.sign(text, prepared)
+    return hmac.digest(key.encode(), text, "sha256")
 
 
 _encoded: Final = json.JSONEncoder(separators=(",", ":")).encode
