@@ -18,8 +18,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from operator import attrgetter
-from typing import Any, ClassVar, Final, TypeAlias
-from zoneinfo import ZoneInfo
+from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeAlias
 
 import attrs
 
@@ -42,6 +41,9 @@ from qasid.values import (
     TextMessage,
 )
 from qasid_deftsms.tokens import TokenEncoding, signed
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 __all__ = ["DeftSMS"]
 
@@ -293,9 +295,15 @@ def _sender(number: str) -> str | None:
 # the inbox is [not documented]; it has the form of the schedule's.
 
 
+def _tehran() -> ZoneInfo:
+    from zoneinfo import ZoneInfo  # late: most texts go at once, and need none
+
+    return ZoneInfo("Asia/Tehran")
+
+
 def _wall(field: str, at: datetime) -> str:
     try:
-        local = at.astimezone(ZoneInfo("Asia/Tehran"))
+        local = at.astimezone(_tehran())
     except OverflowError:
         raise errors.InvalidRequest(f"{field}: it is beyond the calendar") from None
     return local.replace(tzinfo=None).isoformat(" ", "seconds")
@@ -316,7 +324,7 @@ def _moment(text: str) -> datetime:
         raise errors.ProtocolError("'dateCreated' is not a date and time") from None
     if local.year < 1900:  # the Jalali calendar is 621 years behind
         raise errors.ProtocolError("'dateCreated' is not of the Gregorian calendar")
-    return local.replace(tzinfo=ZoneInfo("Asia/Tehran")).astimezone(UTC)
+    return local.replace(tzinfo=_tehran()).astimezone(UTC)
 
 
 # How its answers are read. [not documented] No error is: neither statuses, nor codes, nor texts.
