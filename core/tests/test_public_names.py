@@ -103,7 +103,7 @@ def test_an_account_needs_nothing_that_it_does_not_use() -> None:
     """No database where there is no journal, and no event loop for one that blocks."""
     tops = {name.partition(".")[0] for name in _imported("import qasid; qasid.connect('sandbox')")}
     assert "qasid_sandbox" in tops
-    assert set() == tops & {"alembic", "asyncio", "psycopg", "sqlalchemy"}
+    assert set() == tops & {"alembic", "asyncio", "psycopg", "sqlalchemy", "sqlite3"}
 
 
 @pytest.mark.parametrize(

@@ -472,6 +472,17 @@ def test_a_closed_book_says_so(path: Path) -> None:
         begin(rentals)
 
 
+@pytest.mark.parametrize("used", [True, False])
+def test_a_closed_book_in_memory_takes_nothing(opened: Opener, used: bool) -> None:
+    """What it had is gone, so that nothing it allowed would be counted right."""
+    rentals = opened(":memory:")
+    if used:
+        begin(rentals)
+    rentals.close()
+    with pytest.raises(SettingsError, match="closed database"):
+        begin(rentals)
+
+
 def test_a_number_more_than_was_asked_for_is_written_down_too(rentals: Rentals) -> None:
     """It is paid, so it is not lost, and it counts."""
     rows = begin(rentals)
@@ -483,7 +494,8 @@ def test_a_number_more_than_was_asked_for_is_written_down_too(rentals: Rentals) 
 def test_a_book_that_nobody_closes_is_closed() -> None:
     """An account that is dropped without closing leaves no open file, and no warning."""
     forgotten = Rentals()
-    connection = forgotten._home._database._connection  # type: ignore[attr-defined]
+    begin(forgotten)
+    connection = forgotten._home._file._database._connection  # type: ignore[attr-defined]
     del forgotten
     with pytest.raises(sqlite3.ProgrammingError, match="closed"):
         connection.execute("SELECT 1")

@@ -11,21 +11,22 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import sqlite3
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, TypeVar
 
 import attrs
 
-from qasid.database import MEMORY, Database
 from qasid.errors import BudgetExceeded
 from qasid.settings import Options, state_folder
 from qasid.values import Activation, Money, UnusedCap
+
+if TYPE_CHECKING:
+    import sqlite3
 
 __all__ = ["Rental", "Rentals", "user_rentals"]
 
@@ -35,6 +36,7 @@ Row: TypeAlias = Any  # a mapping by the names of the columns
 _log = logging.getLogger("qasid")
 _DAY: Final = timedelta(days=1)
 _FILE: Final = "rentals.sqlite3"
+_MEMORY: Final = ":memory:"
 _SCHEMA: Final = """
 CREATE TABLE IF NOT EXISTS rental (
     id INTEGER PRIMARY KEY,
@@ -162,8 +164,8 @@ class Rentals:
     `JournalUnavailable` instead.
     """
 
-    def __init__(self, place: Path | str | Home = MEMORY) -> None:
-        self._home = _File(place) if isinstance(place, Path | str) else place
+    def __init__(self, place: Path | str | Home = _MEMORY) -> None:
+        self._home = _home(place)
 
     def close(self) -> None:
         """Close the file."""
@@ -263,10 +265,18 @@ def _user_file() -> Path:
 # Homes.
 
 
+def _home(place: Path | str | Home) -> Home:
+    if place == _MEMORY:
+        return _Memory()
+    return _File(place) if isinstance(place, Path | str) else place
+
+
 class _File:
     """A file of this user, or memory."""
 
     def __init__(self, path: Path | str) -> None:
+        from qasid.database import Database  # late: SQLite is large, and few accounts rent
+
         self._database = Database(path, _prepare)
 
     def transact(self, act: Callable[[Run], T]) -> T:
@@ -274,6 +284,32 @@ class _File:
 
     def close(self) -> None:
         self._database.close()
+
+
+class _Memory:
+    """Memory, which is opened when it is first used: every account has it, and few rent."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._file: _File | None = None
+        self._closed = False
+
+    def transact(self, act: Callable[[Run], T]) -> T:
+        return self._opened().transact(act)
+
+    def _opened(self) -> _File:
+        with self._lock:
+            if self._file is None:
+                self._file = _File(_MEMORY)
+            if self._closed:  # nothing is counted any more, also where nothing was before
+                self._file.close()
+            return self._file
+
+    def close(self) -> None:
+        with self._lock:
+            self._closed = True
+            if self._file is not None:
+                self._file.close()
 
 
 @attrs.frozen
