@@ -7,18 +7,16 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import attrs
 import click
 
 import qasid
-from qasid.cli.estimate import Estimate, Line, estimate
 from qasid.cli.exits import NOT_ALL
 from qasid.cli.moments import moment
 from qasid.cli.outgoing import Item, Wanted
 from qasid.cli.output import plain, require_stdout, say, show, show_lines
-from qasid.cli.progress import bar
 from qasid.cli.session import (
     account_option,
     json_option,
@@ -28,6 +26,11 @@ from qasid.cli.session import (
     timeout_option,
 )
 from qasid.cli.signals import Signals
+
+if TYPE_CHECKING:
+    from qasid.cli.estimate import Estimate, Line
+
+# What a single message does not need is imported by what does.
 
 
 def _pairs(ctx: click.Context, param: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
@@ -197,6 +200,8 @@ def _state(receipt: qasid.Receipt) -> str:
 
 
 def _send_all(account: qasid.Account, items: Sequence[Item], as_json: bool) -> None:
+    from qasid.cli.progress import bar
+
     tally = _Tally(len(items))
     with _paying(account) as (paying, signals), tally.summed_up(), bar(len(items)) as drawn:
 
@@ -238,6 +243,8 @@ def _rehearse(
     price: qasid.Money | None,
     as_json: bool,
 ) -> None:
+    from qasid.cli.estimate import estimate
+
     account.send_many([])  # refused where the provider sends nothing
     found = estimate(items, account.info.max_batch, price)
     show(found, as_json=as_json, text="\n".join(map(_line, found.messages)))
