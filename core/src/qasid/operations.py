@@ -32,7 +32,6 @@ from qasid.errors import (
     SettingsError,
     WaitTimeout,
 )
-from qasid.events import Listeners, Reporter
 from qasid.journal.records import Answer, Operation, Return
 from qasid.journal.resolution import inquiry
 from qasid.line import Line
@@ -42,6 +41,7 @@ from qasid.policies.journal import Journaling, persisting
 from qasid.policies.passage import Attempt, surely_not_performed
 from qasid.policies.rates import useful
 from qasid.rentals import Fallback, Inheriting, Rentals, user_rentals
+from qasid.reporting import Listeners, Reporter
 from qasid.settings import Resolved
 from qasid.values import (
     Acquired,
