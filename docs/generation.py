@@ -161,6 +161,7 @@ OPTIONS: Final = {
     "timeout": ("seconds", "how long the whole answer may take"),
     "max_body": ("bytes", "how much of an answer is read; more is a `ProtocolError`"),
     "pool_size": ("requests", "how many may be under way at once"),
+    "idle_timeout": ("seconds", "how long a connection may be unused and still be used again"),
     "max_wait": ("seconds", "how long a call may wait for the provider's limits"),
     "max_open": ("numbers", "how many may be rented at once"),
     "max_per_day": ("numbers", "how many may be rented in any 24 hours"),
