@@ -1,8 +1,8 @@
-"""The command: run the benchmark, compare two of its reports, or profile a driver.
+"""The command: run the benchmark, compare two of its reports, or profile what it runs.
 
 python -m benchmarks run --environments FOLDER [--quick] [--output FOLDER]
 python -m benchmarks compare OLD.json NEW.json
-python -m benchmarks profile "https: qasid_sync"
+python -m benchmarks profile "https: qasid_sync" --environments FOLDER
 """
 
 from __future__ import annotations
@@ -11,16 +11,21 @@ import argparse
 import json
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
-from benchmarks import ROOT, profiling
+from benchmarks import ROOT
 from benchmarks.plot import drawn, of_sends
 from benchmarks.report import Report, Unlike, compared
-from benchmarks.run import Plan, measured
+from benchmarks.run import KNOWN, Plan, measured, profiled
+
+_SIZES: Final[Mapping[bool, Mapping[str, Any]]] = {
+    False: {"rounds": 7, "seconds": 0.6, "numbers": 10_000, "waiting": 3.0, "messages": 1_000_000},
+    True: {"rounds": 2, "seconds": 0.05, "numbers": 1_000, "waiting": 0.4, "messages": 10_000},
+}
 
 
 def arguments(given: Sequence[str]) -> argparse.Namespace:
@@ -33,8 +38,9 @@ def arguments(given: Sequence[str]) -> argparse.Namespace:
     compare = commands.add_parser("compare", help="two reports of one machine, side by side")
     compare.add_argument("old", type=Path)
     compare.add_argument("new", type=Path)
-    profile = commands.add_parser("profile", help="where the CPU of a driver goes")
-    profile.add_argument("driver", choices=profiling.known())
+    profile = commands.add_parser("profile", help="where the CPU goes of one of those that are run")
+    profile.add_argument("key", choices=KNOWN)
+    profile.add_argument("--environments", type=Path, required=True)
     return parser.parse_args(given)
 
 
@@ -47,10 +53,9 @@ def about(plan: Plan) -> dict[str, Any]:
 
 
 def run(environments: Path, output: Path, *, quick: bool) -> None:
-    rounds, seconds = (2, 0.05) if quick else (7, 0.6)
-    plan = Plan(rounds=rounds, seconds=seconds, environments=environments)
-    found = attrs.asdict(measured(plan), recurse=False)
-    report = Report(quick=quick, rounds=rounds, seconds=seconds, **about(plan), **found)
+    plan = Plan(environments=environments, **_SIZES[quick])
+    found = attrs.asdict(measured(plan, profiles=not quick), recurse=False)
+    report = Report(quick=quick, rounds=plan.rounds, seconds=plan.seconds, **about(plan), **found)
     write(report, output)
     print(report.markdown())
 
@@ -81,7 +86,7 @@ def main() -> None:
         case "compare":
             compare(given.old, given.new)
         case "profile":
-            profiling.profiled(profiling.known()[given.driver])
+            print(profiled(Plan(environments=given.environments, **_SIZES[False]), given.key))
 
 
 if __name__ == "__main__":

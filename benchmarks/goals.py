@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Final
 
 import attrs
@@ -11,7 +12,7 @@ from benchmarks.cases import DELAY, IN_FLIGHT, PEERS, SLOW_TLS
 from benchmarks.figures import Figure, ratio
 from benchmarks.job import Outcome
 
-__all__ = ["Goal", "Row", "Runs", "rows"]
+__all__ = ["Goal", "Row", "Runs", "missed", "rows"]
 
 _FORMS: Final[Mapping[str, Callable[[float], str]]] = {
     "ratio": "{:.2f}".format,
@@ -54,11 +55,12 @@ class Row:
     """One line of the table. Without a goal it is there to be seen; without a figure, to be done.
 
     `of` is what it is compared with, where it is a ratio or a difference, and `whom` who that was
-    in this run.
+    in this run. `ours` is the key of what is profiled when the goal is missed.
     """
 
     what: str
     unit: str
+    ours: str = ""
     of: str = ""
     whom: str = ""
     goal: Goal | None = None
@@ -85,10 +87,22 @@ class Row:
 
 
 class Runs:
-    """The outcomes of all rounds, by key, as numbers. Raises `KeyError` for what was not run."""
+    """All rounds as numbers: outcomes by key, and figures of trials by key and name.
 
-    def __init__(self, outcomes: Mapping[str, Sequence[Outcome]]) -> None:
+    Raises `KeyError` for what was not run.
+    """
+
+    def __init__(
+        self,
+        outcomes: Mapping[str, Sequence[Outcome]],
+        figures: Mapping[str, Sequence[float]] = MappingProxyType({}),
+    ) -> None:
         self._outcomes = outcomes
+        self._figures = figures
+
+    def figures(self, key: str) -> list[float]:
+        """What a trial told, such as ``waiting: sync: lateness``."""
+        return [*self._figures[key]]
 
     def cost(self, key: str) -> list[float]:
         """Microseconds of CPU for each send."""
@@ -118,13 +132,18 @@ class Runs:
         return max(run, key=lambda key: Figure.of(measure(key)).median)
 
 
-def rows(runs: Runs, requests: Sequence[float]) -> list[Row]:
-    """The whole table. `requests` is how many one call of `send_many` took, in each round."""
+def missed(runs: Runs) -> list[str]:
+    """The keys of what is to be profiled, each once."""
+    return [*dict.fromkeys(row.ours for row in rows(runs) if row.verdict == "missed")]
+
+
+def rows(runs: Runs) -> list[Row]:
+    """The whole table."""
     return [
         *_sending(runs),
         *_concurrent(runs),
-        *_lists(runs, requests),
-        *_waiting(),
+        *_lists(runs),
+        *_waiting(runs),
         *_starting(runs),
         *_memory(runs),
     ]
@@ -142,7 +161,7 @@ def _ratio(of: Callable[[str], list[float]], ours: str, theirs: str) -> Figure |
 
 
 def _difference(of: Callable[[str], list[float]], ours: str, theirs: str) -> Figure | None:
-    return _figure(lambda: Figure.of([a - b for a, b in zip(of(ours), of(theirs), strict=True)]))
+    return _figure(lambda: _above(of(ours), of(theirs)))
 
 
 def _alone(of: Callable[[str], list[float]], key: str) -> Figure | None:
@@ -156,6 +175,7 @@ def _sending(runs: Runs) -> Iterator[Row]:
         what=f"{send}, keep-alive, HTTP",
         unit="ratio",
         of=bare,
+        ours="http: qasid_sync",
         goal=Goal(0.5, 0.25),
         figure=_ratio(cost, "http: qasid_sync", "http: bare_requests"),
     )
@@ -170,6 +190,7 @@ def _sending(runs: Runs) -> Iterator[Row]:
             what=f"{send}, keep-alive, HTTPS",
             unit="1/n",
             of=peer,
+            ours="https: qasid_sync",
             goal=Goal(1 / 80, 1 / 150),
             figure=_ratio(cost, "https: qasid_sync", f"https: {peer}"),
         )
@@ -178,6 +199,7 @@ def _sending(runs: Runs) -> Iterator[Row]:
         what=f"{awaited}, HTTP",
         unit="ratio",
         of=aio,
+        ours="http: qasid_async",
         goal=Goal(1.3),
         figure=_ratio(cost, "http: qasid_async", "http: bare_aiohttp"),
     )
@@ -194,7 +216,7 @@ def _connecting(runs: Runs) -> Iterator[Row]:
     ours, bare = "connection: qasid_sync", "connection: bare_requests"
     what = "CPU per send on a new HTTPS connection"
     milliseconds = _figure(lambda: Figure.of([each / 1e3 for each in runs.cost(ours)]))
-    yield Row(what=what, unit="ms", goal=Goal(1.6), figure=milliseconds)
+    yield Row(what=what, unit="ms", ours=ours, goal=Goal(1.6), figure=milliseconds)
     yield Row(what=what, unit="ratio", of="bare requests", figure=_ratio(runs.cost, ours, bare))
 
 
@@ -203,6 +225,7 @@ def _own(runs: Runs) -> Iterator[Row]:
     yield Row(
         what=f"{what}: sandbox, with token and limit",
         unit="µs",
+        ours="own: plugged_sandbox",
         goal=Goal(30, 15),
         figure=_alone(runs.cost, "own: plugged_sandbox"),
     )
@@ -218,6 +241,7 @@ def _concurrent(runs: Runs) -> Iterator[Row]:
         what="sends per second, 32 threads on one account",
         unit="ratio",
         of="32 threads of bare requests",
+        ours="threads: qasid_sync",
         goal=Goal(1.8, 5, at_least=True),
         figure=_ratio(runs.rate, "threads: qasid_sync", "threads: bare_requests"),
     )
@@ -225,6 +249,7 @@ def _concurrent(runs: Runs) -> Iterator[Row]:
         what="sends per second, 64 tasks on one account",
         unit="ratio",
         of="64 tasks of bare aiohttp",
+        ours="tasks: qasid_async",
         goal=Goal(0.8, at_least=True),
         figure=_ratio(runs.rate, "tasks: qasid_async", "tasks: bare_aiohttp"),
     )
@@ -233,6 +258,7 @@ def _concurrent(runs: Runs) -> Iterator[Row]:
             what=f"a server that takes 100 ms, {IN_FLIGHT} in flight: {driver}",
             unit="%",
             of="the ideal",
+            ours=f"delayed: {driver}",
             goal=goal,
             figure=_alone(lambda key: _share(runs, key), f"delayed: {driver}"),
         )
@@ -252,10 +278,16 @@ def _share(runs: Runs, key: str) -> list[float]:
     return [rate * DELAY / IN_FLIGHT for rate in runs.rate(key)]
 
 
-def _lists(runs: Runs, requests: Sequence[float]) -> Iterator[Row]:
+def _lists(runs: Runs) -> Iterator[Row]:
     what = "10,000 same texts through DeftSMS, HTTPS"
-    counted = Figure.of(requests) if requests else None
-    yield Row(what=what, unit="requests", goal=Goal(100), figure=counted)
+    ours = "list: qasid_many"
+    yield Row(
+        what=what,
+        unit="requests",
+        ours=ours,
+        goal=Goal(100),
+        figure=_alone(runs.figures, f"{ours}: requests"),
+    )
     single = [f"https: {peer}" for peer in PEERS]
     lists = [f"list: {peer}" for peer in PEERS]
     for keys, manner, goal in (
@@ -268,8 +300,9 @@ def _lists(runs: Runs, requests: Sequence[float]) -> Iterator[Row]:
             unit="ratio",
             of=f"the best peer, {manner}",
             whom=peer.partition(": ")[2],
+            ours=ours,
             goal=goal,
-            figure=_ratio(runs.messages, "list: qasid_many", peer),
+            figure=_ratio(runs.messages, ours, peer),
         )
 
 
@@ -280,12 +313,30 @@ def _best(runs: Runs, keys: Sequence[str]) -> str:
         return "nobody"
 
 
-def _waiting() -> Iterator[Row]:
-    """What `account.watch` will be measured by; there is no such thing yet."""
-    what = "10,000 activations waiting"
-    yield Row(what=f"{what}: memory of each, sync and async", unit="KiB", goal=Goal(1))
-    yield Row(what=f"{what}: core for scheduling, 5,000 due polls/s", unit="%", goal=Goal(0.015))
-    yield Row(what=f"{what}: lateness, p99", unit="ms", goal=Goal(60))
+def _waiting(runs: Runs) -> Iterator[Row]:
+    for kind in ("sync", "async"):
+        for group, name, told, unit, goal in _WAITING:
+            ours = f"{group}: {kind}"
+            yield Row(
+                what=f"{_size(runs, ours, 10_000)} activations waiting, {kind}: {told}",
+                unit=unit,
+                ours=ours,
+                goal=goal,
+                figure=_alone(runs.figures, f"{ours}: {name}"),
+            )
+
+
+_WAITING: Final = (
+    ("numbers", "memory", "memory of each", "KiB", Goal(1)),
+    ("waiting", "scheduling", "core for scheduling, 5,000 due polls/s", "%", Goal(0.015)),
+    ("waiting", "lateness", "lateness, p99", "ms", Goal(60)),
+)
+
+
+def _size(runs: Runs, key: str, wanted: int) -> str:
+    """How many there were; a quick run has fewer than the goal speaks of."""
+    measured = _alone(runs.figures, f"{key}: size")
+    return f"{measured.median if measured else wanted:,.0f}"
 
 
 def _starting(runs: Runs) -> Iterator[Row]:
@@ -295,6 +346,7 @@ def _starting(runs: Runs) -> Iterator[Row]:
         what="`import qasid`",
         unit="ms",
         of=f"more than {above}",
+        ours="start: import qasid",
         goal=Goal(45, 10),
         figure=_difference(wall, "start: import qasid", nothing),
     )
@@ -317,6 +369,7 @@ def _starting(runs: Runs) -> Iterator[Row]:
         what="one HTTPS send by `qasid send`",
         unit="ratio",
         of="a script of bare requests",
+        ours="start: qasid send",
         goal=Goal(1.15),
         figure=_ratio(wall, "start: qasid send", "start: requests script"),
     )
@@ -336,18 +389,21 @@ def _commands(runs: Runs, crowd: str) -> Iterator[Row]:
         what=f"`qasid --version`{among}",
         unit="ratio",
         of="`python -c pass`",
+        ours=f"start: qasid --version{crowd}",
         goal=Goal(1.3),
         figure=_ratio(runs.wall, f"start: qasid --version{crowd}", f"start: pass{crowd}"),
     )
     yield Row(
         what=f"`qasid --help`{among}",
         unit="ms",
+        ours=f"start: qasid --help{crowd}",
         goal=Goal(60),
         figure=_alone(runs.wall, f"start: qasid --help{crowd}"),
     )
     yield Row(
         what=f"`qasid providers`{among}",
         unit="ms",
+        ours=f"start: qasid providers{crowd}",
         goal=Goal(90, 40),
         figure=_alone(runs.wall, f"start: qasid providers{crowd}"),
     )
@@ -358,7 +414,42 @@ def _memory(runs: Runs) -> Iterator[Row]:
         what="memory of a client that is ready",
         unit="MiB",
         of="bare requests",
+        ours="https: qasid_sync",
         goal=Goal(4),
         figure=_difference(runs.memory, "https: qasid_sync", "https: bare_requests"),
     )
-    yield Row(what="memory of a bulk of a million", unit="MiB", of="bare requests", goal=Goal(10))
+    for kind in ("sync", "async"):
+        yield from _bulk(runs, f"bulk: {kind}", kind)
+
+
+def _bulk(runs: Runs, ours: str, kind: str) -> Iterator[Row]:
+    what = f"memory of a bulk of {_size(runs, ours, 1_000_000)}, {kind}, HTTPS"
+
+    def peak() -> list[float]:
+        return runs.figures(f"{ours}: memory")
+
+    yield Row(
+        what=what,
+        unit="MiB",
+        of="bare requests",
+        ours=ours,
+        goal=Goal(10),
+        figure=_figure(lambda: _above(peak(), runs.memory("https: bare_requests"))),
+    )
+    yield Row(
+        what=what,
+        unit="MiB",
+        of="the same client, after a thousand",
+        figure=_alone(runs.figures, f"{ours}: growth"),
+    )
+    if kind == "async":
+        yield Row(
+            what=what,
+            unit="MiB",
+            of="bare aiohttp",
+            figure=_figure(lambda: _above(peak(), runs.memory("https: bare_aiohttp"))),
+        )
+
+
+def _above(ours: Sequence[float], theirs: Sequence[float]) -> Figure:
+    return Figure.of([a - b for a, b in zip(ours, theirs, strict=True)])

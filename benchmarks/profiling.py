@@ -1,35 +1,99 @@
-"""Where a driver's CPU goes: the functions that take most of it themselves, by cProfile.
+"""Where the CPU goes: the ten functions that take most of it themselves, by cProfile.
 
 What is called often looks dearer than it is, as the profiler takes its share of each call.
+
+    python -m benchmarks.profiling cold|warm -m MODULE … | -c CODE | SCRIPT …
+
+Runs what stands behind it as Python would, warm once before, so that no import is in the profile;
+prints the ten as the last lines of stderr.
 """
 
 from __future__ import annotations
 
+import contextlib
 import cProfile
-import os
-import pstats
+import runpy
+import subprocess
+import sys
+import threading
 import time
+from collections.abc import Mapping, Sequence
+from typing import Final
 
-from benchmarks.cases import CASES, OURS, Case
-from benchmarks.stage import staged
-from benchmarks.turn import taken
+from benchmarks import ROOT
 
-__all__ = ["known", "profiled"]
+__all__ = ["top_ten"]
 
-
-def known() -> dict[str, Case]:
-    """What can be profiled, by its key: one worker, in this environment."""
-    return {case.key: case for case in CASES if case.workers == 1 and case.environment == OURS}
+_LINES: Final = 10
+_MARK: Final = "   ncalls "  # with which the head of pstats' table begins
 
 
-def profiled(case: Case, seconds: float = 2.0, lines: int = 10) -> None:
-    """Run the case in this process; print what itself took most, then the most costly of ours."""
-    with staged() as stage:
-        os.environ.update(stage.environment)
-        taken(stage.job(case, 0))  # imports everything
-        profile = cProfile.Profile(time.process_time)
-        outcome = profile.runcall(taken, stage.job(case, seconds))
-    print(f"{case.key}: {outcome.sends} sends, {outcome.cost:.0f} µs each under the profiler")
-    stats = pstats.Stats(profile)
-    stats.sort_stats("tottime").print_stats(lines)
-    stats.sort_stats("cumtime").print_stats("qasid[^/]*/", lines)
+def top_ten(command: Sequence[str], environment: Mapping[str, str], *, warm: bool) -> str:
+    """The table of a command, which begins with the interpreter; all threads together."""
+    python, *rest = command
+    profiled = (python, "-m", "benchmarks.profiling", "warm" if warm else "cold", *rest)
+    told = subprocess.run(
+        profiled, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    _, mark, table = told.stderr.rpartition(_MARK)
+    if told.returncode or not mark:
+        raise RuntimeError(f"{command} failed:\n{told.stderr[-2000:]}")
+    return (mark + table).strip("\n")
+
+
+def profiled(arguments: Sequence[str]) -> list[cProfile.Profile]:
+    """Run it here. Each thread has a profile of its own, and its own CPU for a clock."""
+    found: list[cProfile.Profile] = []
+
+    def follow(*_: object) -> None:
+        profile = cProfile.Profile(_clock)
+        try:
+            profile.enable()
+            found.append(profile)
+        except ValueError:  # from 3.12 on the first one sees all threads
+            sys.setprofile(None)
+
+    threading.setprofile(follow)
+    follow()
+    run(arguments)
+    found[0].disable()
+    threading.setprofile(None)
+    return found
+
+
+#: Time of the thread where each has its profile, else of the process.
+_clock: Final = time.thread_time if sys.version_info < (3, 12) else time.process_time
+
+
+def run(arguments: Sequence[str]) -> None:
+    """As Python would; that it ends itself is no failure."""
+    with contextlib.suppress(SystemExit):
+        execute(arguments)
+
+
+def execute(arguments: Sequence[str]) -> None:
+    match arguments:
+        case ["-c", code]:
+            exec(code, {"__name__": "__main__"})
+        case ["-m", module, *rest]:
+            sys.argv = [module, *rest]
+            runpy.run_module(module, run_name="__main__", alter_sys=True)
+        case [script, *rest]:
+            sys.argv = [script, *rest]
+            runpy.run_path(script, run_name="__main__")
+
+
+def main(temperature: str, *arguments: str) -> None:
+    if temperature == "warm":
+        run(arguments)
+    found = profiled(arguments)
+    import pstats  # late: what it imports is not to be missing from the profile of a start
+
+    stats = pstats.Stats(found[0], stream=sys.stderr)
+    for profile in found[1:]:
+        stats.add(profile)
+    stats.sort_stats("tottime").print_stats(_LINES)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -19,7 +19,7 @@ from benchmarks.programs import PROGRAMS
 
 __all__ = ["Report", "Unlike", "compared"]
 
-_FORMAT: Final = 1  # of the JSON file
+_FORMAT: Final = 2  # of the JSON file
 _HEAD: Final = ("what", "goal (stretch)", "of", "median (least to most)", "")
 _BUSY: Final = 0.8  # of a core; beyond it the server may have been what was measured
 _QUIET: Final = 0.5  # processes that wanted to run, on average; beyond it others disturbed
@@ -42,7 +42,8 @@ class Report:
     load: float
     outcomes: Mapping[str, Sequence[Outcome]]
     busy: Mapping[str, float]
-    requests: Sequence[float]
+    figures: Mapping[str, Sequence[float]]
+    profiles: Mapping[str, str]
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -66,12 +67,12 @@ class Report:
     @property
     def runs(self) -> Runs:
         """The outcomes as numbers."""
-        return Runs(self.outcomes)
+        return Runs(self.outcomes, self.figures)
 
     @property
     def rows(self) -> list[Row]:
         """The goals and their figures."""
-        return rows(self.runs, self.requests)
+        return rows(self.runs)
 
     def markdown(self) -> str:
         """The page."""
@@ -81,6 +82,7 @@ class Report:
             "### What a send costs\n\n" + table(_COSTS, self._costs()),
             "### What a start costs\n\n" + table(_STARTS, self._starts()),
             "### Was the server in the way?\n\n" + self._server(),
+            *self._profiles(),
         )
         return "\n\n".join(parts) + "\n"
 
@@ -121,6 +123,13 @@ class Report:
                 ]
                 yield program.key.removeprefix("start: "), *told
 
+    def _profiles(self) -> Iterator[str]:
+        """Of each that missed its goal, where its CPU goes."""
+        if self.profiles:
+            yield "### Where the CPU goes of what missed its goal\n\n" + _PROFILED
+        for key, top in self.profiles.items():
+            yield f"{key}:\n\n```text\n{top}\n```"
+
     def _server(self) -> str:
         """What it was, how busy it was at most, and how fast a plain socket drove it."""
         known = {key: part for key, part in self.busy.items() if not math.isnan(part)}
@@ -139,6 +148,10 @@ class Report:
         )
 
 
+_PROFILED: Final = (
+    "The ten functions that take most themselves, of the whole process, by cProfile, which makes "
+    "dearer what is called often."
+)
 _COSTS: Final = (
     "", "driver", "µs of CPU per send (least to most)", "µs of wall", "sends per second", "MiB",
 )  # fmt: skip

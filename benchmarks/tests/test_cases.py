@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import importlib.metadata
+import sys
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
 from pathlib import Path
 
 import attrs
 import pytest
-from benchmarks import ROOT
+from benchmarks import ROOT, bulk, profiling, waiting
 from benchmarks.authority import issued
 from benchmarks.cases import CASES, OURS, PEERS, Case
 from benchmarks.plot import Bar, drawn
 from benchmarks.programs import PROGRAMS, distributions
 from benchmarks.server import delayed
 from benchmarks.stage import STRANGERS, Stage, request
+from benchmarks.trials import TRIALS
 from benchmarks.turn import taken
 
 FOLDER = ROOT / "benchmarks"
@@ -42,6 +44,42 @@ def test_our_drivers_send(stage: Stage, case: Case) -> None:
     outcome = taken(job)
     assert outcome.sends > 0
     assert outcome.memory > 1
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_waiting_is_measured(kind: str) -> None:
+    """With a hundred numbers, each of which is looked at fifty times a second."""
+    found = waiting.looking(kind, 100, 0.1)
+    assert {"scheduling", "lateness"} == found.keys()
+    assert found["lateness"] > 0
+    assert waiting.memory(kind, 100) > 0
+
+
+@pytest.mark.parametrize("kind", ["sync", "async"])
+def test_a_bulk_is_measured(stage: Stage, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the account that the environment names."""
+    monkeypatch.setenv("QASID_DEFTSMS_USERNAME", "acme")
+    monkeypatch.setenv("QASID_DEFTSMS_SECRET_KEY", "k" * 40)
+    monkeypatch.setenv("QASID_DEFTSMS_BASE_URL", f"{stage.quick.plain}/deftsms")
+    found = bulk.figures(kind, 200)
+    assert 200 == found["size"]
+    assert found["memory"] > max(1, found["growth"])
+
+
+def test_a_profile_has_ten_lines() -> None:
+    """Of all threads of the process together, however it ends."""
+    code = (
+        "import threading; t = threading.Thread(target=sorted, args=[[2, 1]]); t.start(); exit(0)"
+    )
+    head, *lines = profiling.top_ten((sys.executable, "-c", code), {}, warm=False).splitlines()
+    assert head.split()[:2] == ["ncalls", "tottime"]
+    assert 10 == len(lines)
+
+
+def test_a_profile_of_what_fails_is_an_error() -> None:
+    """It would be one of something else."""
+    with pytest.raises(RuntimeError, match="ZeroDivisionError"):
+        profiling.top_ten((sys.executable, "-c", "1 / 0"), {}, warm=False)
 
 
 def test_ten_thousand_texts_go_by_the_hundred(stage: Stage) -> None:
@@ -72,6 +110,7 @@ def test_each_peer_is_pinned(peer: str) -> None:
 def test_keys_are_no_ones_twice() -> None:
     """Outcomes are kept by them."""
     keys = [case.key for case in CASES] + [program.key for program in PROGRAMS]
+    keys += [trial.key for trial in TRIALS]
     assert len({*keys}) == len(keys)
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import attrs
 import pytest
 from benchmarks.figures import Figure, ratio
-from benchmarks.goals import Goal, Row, Runs
+from benchmarks.goals import Goal, Row, Runs, missed
 from benchmarks.job import Outcome
 from benchmarks.report import Report, Unlike, compared
+from benchmarks.run import KNOWN
 
 MACHINE = {"processor": "one", "cores": "2", "python": "CPython 3.11.7"}
 
@@ -36,7 +37,8 @@ def report(ours: float = 200.0, **changes: Any) -> Report:
             "http: qasid_sync": outcomes(ours, ours, ours),
         },
         busy={"http: raw_socket": 0.4},
-        requests=[100.0],
+        figures={"list: qasid_many: requests": [100.0]},
+        profiles={},
     )
     return attrs.evolve(made, **changes)
 
@@ -93,6 +95,42 @@ def test_what_was_not_run_has_no_figure() -> None:
     """A peer without an environment and a feature that is not there are said, not made up."""
     assert "not measured" == row(report(), "CPU per `await account.send`").verdict
     assert "not measured" == row(report(), "10,000 activations waiting").verdict
+
+
+def test_a_row_says_how_many_were_measured() -> None:
+    """A quick run has fewer than the goal speaks of."""
+    quick = {"waiting: async: size": [1_000.0], "waiting: async: scheduling": [0.02, 0.01, 0.03]}
+    found = row(report(figures=quick), "1,000 activations waiting, async: core")
+    assert "2.0% (1.0% to 3.0%)" == found.cells()[3]
+    assert "missed" == found.verdict
+
+
+def test_the_memory_of_a_bulk_is_set_against_bare_requests() -> None:
+    """The peaks of one round, each of its own process."""
+    rounds = {"https: bare_requests": outcomes(500, 500, 500)}
+    peaks = {"bulk: sync: size": [10_000.0], "bulk: sync: memory": [31.0, 39.0, 36.0]}
+    found = row(report(outcomes=rounds, figures=peaks), "memory of a bulk of 10,000, sync")
+    assert Figure(6.0, 1.0, 9.0) == found.figure
+
+
+def test_whatever_has_a_goal_can_be_profiled() -> None:
+    """If it is missed, the report has to say where the time goes."""
+    assert {row.ours for row in report().rows if row.goal} <= KNOWN.keys()
+
+
+def test_what_misses_its_goal_is_profiled_once() -> None:
+    """Also where it misses two; what keeps to its goal is not."""
+    slow = {"https: qasid_sync": outcomes(500), "https: apprise": outcomes(500)}
+    slow |= {"https: twilio": outcomes(500), "https: notifiers": outcomes(500)}
+    assert ["https: qasid_sync"] == missed(Runs(slow))
+    assert not missed(report().runs)
+
+
+def test_profiles_stand_in_the_report() -> None:
+    """As text, under the key of what was run."""
+    made = report(profiles={"http: qasid_sync": "   ncalls  tottime"})
+    assert "http: qasid_sync:\n\n```text\n   ncalls  tottime\n```" in made.markdown()
+    assert "missed its goal" not in report().markdown()
 
 
 def test_the_best_peer_is_the_one_that_does_most() -> None:
