@@ -27,7 +27,7 @@ class _Face:
     ) -> None:
         self._driver = driver
         self._workers: int = operations.pool_size
-        self._lookout = Lookout(operations, **settings)
+        self._lookout = Lookout(operations, driver.clock.tick, **settings)
         weakref.finalize(self, self._lookout.forget)  # who has lost it wants no more looks
         self.add(*activations)
 

@@ -8,7 +8,7 @@ requests would stand behind them.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Final
 
@@ -65,6 +65,7 @@ class Lane:
     entries: dict[str, Entry] = attrs.field(factory=dict, init=False)
     pause: float = attrs.field(init=False)
     _own: Limiter = attrs.field(init=False)
+    _wait: Callable[[str, float], float] = attrs.field(init=False)
     _most: int = attrs.field(init=False)
     _busy: int = attrs.field(default=0, init=False)
     _opens: float = attrs.field(default=-math.inf, init=False)
@@ -74,6 +75,7 @@ class Lane:
         # Counts looks that have begun, and have not yet come to the account's limiter.
         self._own = Limiter(self.operations.info.limits, max_wait=math.inf)
         self.pause = self._own.interval(HOOK)
+        self._wait = self._longer if self.pause else self.operations.line.wait
         self._most = self.operations.pool_size  # one more would only wait for a connection
 
     @property
@@ -90,7 +92,7 @@ class Lane:
         """Whose turn it is, if anybody is due and a request may go."""
         if now < self._opens or self._busy >= self._most or not self.schedule.ripe(now):
             return None
-        if not self._waited and (wait := self._wait(now)):
+        if not self._waited and (wait := self._wait(HOOK, now)):
             self._opens, self._waited = now + wait, True
             return None
         self._waited = False  # it has waited once: others who book all the time do not keep it out
@@ -101,9 +103,9 @@ class Lane:
         self._busy += 1
         return entry
 
-    def _wait(self, now: float) -> float:
-        wait = self.operations.line.wait(HOOK, now)
-        return max(wait, self._own.wait(HOOK, now)) if self.pause else wait
+    def _longer(self, hook: str, now: float) -> float:
+        """Seconds that the account's limiter or this lane's own would wait."""
+        return max(self.operations.line.wait(hook, now), self._own.wait(hook, now))
 
     def done(self) -> None:
         """A look has come to its end."""
@@ -129,7 +131,7 @@ class Lane:
 
     def _firsts(self, now: float) -> tuple[dict[tuple[str, str], timedelta], int]:
         """When each comes to its first look, and how many do not: what would be, in fast motion."""
-        at = max(now, self._opens, now + self._wait(now))
+        at = max(now, self._opens, now + self._wait(HOOK, now))
         firsts: dict[tuple[str, str], timedelta] = {}
         unseen = 0
         for entry in self.schedule.line():

@@ -20,7 +20,7 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
-from qasid.effects import Call, Flow, Sleep, Tick, Wait
+from qasid.effects import Call, Flow, Sleep, Wait
 from qasid.errors import (
     AuthenticationFailed,
     InvalidRequest,
@@ -42,7 +42,6 @@ __all__ = ["Arrival", "Lookout", "Notice"]
 Notice: TypeAlias = Callable[[Activation, ProviderError], object]
 
 _log = logging.getLogger("qasid")
-_TICK: Final = Tick()
 _SHORTEST: Final = 0.001
 _SPELL: Final = 0.01  # seconds after which others are let in, if the looks themselves do not do so
 _NAP: Final = 0.05  # seconds after which a sleeper sees what was added, and that it is over
@@ -86,12 +85,14 @@ _Step: TypeAlias = _Look | _Reading | Sleep | Wait
 class Lookout:
     """The numbers that are watched, and what was found and is not read yet. Threads may share it.
 
-    `operations` are those of an account or of a route.
+    `operations` are those of an account or of a route. `tick` tells the time of the driver's clock;
+    asked for by an effect, it would be a sixth of what a look costs.
     """
 
     def __init__(
         self,
         operations: Any,
+        tick: Callable[[], float],
         *,
         inbox: Inbox | None,
         webhook_interval: float,
@@ -107,6 +108,7 @@ class Lookout:
                 remedy="give one, such as 60",
             )
         self._operations = operations
+        self._tick = tick
         self._trouble = trouble
         self._gone = gone
         self._inbox = inbox
@@ -214,7 +216,7 @@ class Lookout:
     def work(self) -> Flow[None]:
         """Look at what is due, until the watch is closed."""
         try:
-            now = rested = yield _TICK
+            now = rested = self._tick()
             while (step := self._step(now)) is not None:
                 if isinstance(step, tuple):
                     now = yield from self._look(*step)
@@ -236,10 +238,11 @@ class Lookout:
                 self._reads_at = math.inf
                 return _Reading(self._read and self._read - _OVERLAP)
             for lane in self._lanes.values():
-                for over in lane.schedule.over(now):
-                    self._leave(lane, over, NumberExpired(_OVER))
+                if lane.schedule.ends.first <= now:
+                    self._expire(lane, now)
                 if (entry := lane.take(now)) is not None:
-                    self._call(lane, now)
+                    if self._resting and not self._called:
+                        self._call(lane, now)
                     return lane, entry
             return self._pause(now)
 
@@ -252,10 +255,13 @@ class Lookout:
         wakes = min((lane.next(now) for lane in self._lanes.values()), default=math.inf)
         return Sleep(min(max(min(wakes, self._reads_at) - now, _SHORTEST), _NAP))
 
+    def _expire(self, lane: Lane, now: float) -> None:
+        for entry in lane.schedule.over(now):
+            self._leave(lane, entry, NumberExpired(_OVER))
+
     def _call(self, lane: Lane, now: float) -> None:
         """Call one of those that rest, where there is more to do, or nobody to wake up for it."""
-        needed = self._resting and not self._called
-        if needed and (not self._asleep or lane.schedule.ripe(now)):
+        if not self._asleep or lane.schedule.ripe(now):
             self._called = True
             self._resting.pop().set_result(None)
 
@@ -269,14 +275,13 @@ class Lookout:
             self._called = False
         else:
             yield from self._look_into(step)
-        now: float = yield _TICK
-        return now
+        return self._tick()
 
     def _look_into(self, reading: _Reading) -> Flow[None]:
         """Read what webhooks brought since the last time."""
         assert self._inbox is not None  # noqa: S101, else nobody reads
         received = yield Call(functools.partial(self._inbox.items, since=reading.since))
-        now = yield _TICK
+        now = self._tick()
         self.arrived(received)
         with self._lock:
             self._read = max((one.received_at for one in received), default=self._read)
@@ -291,7 +296,7 @@ class Lookout:
             raise
         except ProviderError as failure:
             error = failure
-        now: float = yield _TICK
+        now = self._tick()
         with self._lock:
             lane.done()
             if entry.waits:  # it may have been taken away while it was looked at
@@ -309,7 +314,7 @@ class Lookout:
         """It leaves, or waits for its next look."""
         if found:
             self._tell(entry, found)
-        if isinstance(error, _ENDED):
+        if error is not None and isinstance(error, _ENDED):
             self._leave(lane, entry, error)
         elif now >= entry.ends:
             self._leave(lane, entry, NumberExpired(_OVER))

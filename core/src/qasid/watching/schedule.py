@@ -97,13 +97,14 @@ class Schedule:
 
     Whoever is due comes in the order of due times. Those that were never looked at come before
     them, the youngest first; where both wait, they take turns with whoever has waited longest.
+    `ends` has those whose time ends, by when nobody needs to look any more.
     """
 
     def __init__(self) -> None:
         self._new: deque[Entry] = deque()
         self._late: deque[Entry] = deque()
         self._looks = Calendar()
-        self._ends = Calendar()
+        self.ends = Calendar()
         self._youngest = False
 
     def add(self, entry: Entry, now: float) -> None:
@@ -111,25 +112,24 @@ class Schedule:
         entry.due = now
         self._new.append(entry)
         if entry.ends < math.inf:
-            self._ends.put(entry.ends + _GRACE, entry)
+            self.ends.put(entry.ends + _GRACE, entry)
 
     def over(self, now: float) -> list[Entry]:
         """Take out those that wait beyond their end, though nobody came to look at them."""
-        if self._ends.first > now:
-            return []
-        return [entry for entry in self._ends.pop(now) if entry.waits and not entry.busy]
+        return [entry for entry in self.ends.pop(now) if entry.waits and not entry.busy]
 
     def ripe(self, now: float) -> bool:
         """Whether anybody is due."""
         if self._looks.first <= now:
             self._late.extend(self._looks.pop(now))
-        while self._late and not self._late[0].waits:
-            self._late.popleft()
-        while self._new and not self._new[0].waits:
-            self._new.popleft()
-        while self._new and not self._new[-1].waits:
-            self._new.pop()
-        return bool(self._late or self._new)
+        late, new = self._late, self._new
+        while late and not late[0].waits:
+            late.popleft()
+        while new and not new[0].waits:
+            new.popleft()
+        while new and not new[-1].waits:
+            new.pop()
+        return bool(late or new)
 
     def take(self) -> Entry:
         """Whose turn it is, where anybody is due. It is put back when it has been looked at."""
@@ -144,12 +144,13 @@ class Schedule:
     def put_back(self, entry: Entry, now: float) -> None:
         """It was looked at now; it is due again after its interval, or once more at its end."""
         entry.busy, entry.looked = False, True
-        entry.due = min(entry.ends, now + entry.interval)
-        self._looks.put(entry.due, entry)
+        due = now + entry.interval
+        entry.due = due = due if due < entry.ends else entry.ends
+        self._looks.put(due, entry)
 
     def next(self) -> float:
         """When anybody comes due or to an end next, where nobody is due now."""
-        return min(self._looks.first, self._ends.first)
+        return min(self._looks.first, self.ends.first)
 
     def line(self) -> Iterator[Entry]:
         """Who is due, in the order that they would come in if nobody else became so."""
