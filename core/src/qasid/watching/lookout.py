@@ -241,8 +241,9 @@ class Lookout:
                 if lane.schedule.ends.first <= now:
                     self._expire(lane, now)
                 if (entry := lane.take(now)) is not None:
-                    if self._resting and not self._called:
-                        self._call(lane, now)
+                    if self._resting and not self._called and self._needed(lane, now):
+                        self._called = True
+                        self._resting.pop().set_result(None)
                     return lane, entry
             return self._pause(now)
 
@@ -259,11 +260,9 @@ class Lookout:
         for entry in lane.schedule.over(now):
             self._leave(lane, entry, NumberExpired(_OVER))
 
-    def _call(self, lane: Lane, now: float) -> None:
-        """Call one of those that rest, where there is more to do, or nobody to wake up for it."""
-        if not self._asleep or lane.schedule.ripe(now):
-            self._called = True
-            self._resting.pop().set_result(None)
+    def _needed(self, lane: Lane, now: float) -> bool:
+        """Whether there is more to do, or nobody to wake up for it."""
+        return not self._asleep or lane.schedule.ripe(now)
 
     def _done(self, step: _Reading | Sleep | Wait) -> Flow[float]:
         """Do it, and tell when it was done."""

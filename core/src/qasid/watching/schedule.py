@@ -144,9 +144,8 @@ class Schedule:
     def put_back(self, entry: Entry, now: float) -> None:
         """It was looked at now; it is due again after its interval, or once more at its end."""
         entry.busy, entry.looked = False, True
-        due = now + entry.interval
-        entry.due = due = due if due < entry.ends else entry.ends
-        self._looks.put(due, entry)
+        entry.due = min(entry.ends, now + entry.interval)
+        self._looks.put(entry.due, entry)
 
     def next(self) -> float:
         """When anybody comes due or to an end next, where nobody is due now."""
