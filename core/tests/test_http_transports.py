@@ -322,6 +322,7 @@ READABLE = {
     "packed all the same": reply(PACKED, "200 OK", "Content-Encoding: gzip"),
     "in small pieces": drip(WHOLE, 0.001),
 }
+SWITCHED = b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"
 
 
 @pytest.mark.parametrize("act", READABLE.values(), ids=READABLE)
@@ -338,6 +339,21 @@ def test_a_reply_without_a_body_is_whole(carry: Carry, status: str) -> None:
     with serving(raw(f"HTTP/1.1 {status}\r\n\r\n".encode())) as server:
         responses = carry(server.url, get(server), get(server))
         assert ([b"", b""], 1) == ([r.body for r in responses], server.accepted)
+
+
+def test_a_switch_of_protocols_is_a_reply(carry: Carry) -> None:
+    """Nobody asked for it, and no other one comes."""
+    with serving(raw(SWITCHED), reply(b"next")) as server:
+        first, second = carry(server.url, get(server), get(server))
+        assert (101, b"", b"next") == (first.status, first.body, second.body)
+
+
+def test_the_reply_to_head_has_no_body(carry: Carry) -> None:
+    """Its length is that of a body which is not sent."""
+    head = raw(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n")
+    with serving(head, reply(b"next")) as server:
+        first, second = carry(server.url, made(server, "HEAD"), get(server))
+        assert (b"", b"next", 1) == (first.body, second.body, server.accepted)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
@@ -660,6 +676,30 @@ def test_each_answer_has_the_whole_time(carry: Carry) -> None:
         assert ([200, 200], 1) == ([r.status for r in responses], server.accepted)
 
 
+@pytest.mark.parametrize("pause", [0, 0.05])
+def test_an_answer_that_nobody_asked_for_answers_nothing(pause: float) -> None:
+    """It comes with the first answer, or later, when the loop reads from an idle connection."""
+
+    def twice(connection: Connection) -> bool:
+        connection.write(WHOLE if pause else WHOLE * 2)
+        if pause:
+            connection.stopping.wait(pause)
+            connection.write(WHOLE)
+        return True
+
+    async def main(server: Loopback) -> Response:
+        transport = AiohttpTransport(server.url)
+        await transport.send(post(server))
+        await asyncio.sleep(2 * pause)
+        response = await transport.send(post(server))
+        await transport.close()
+        return response
+
+    with serving(twice, reply(b"next")) as server:
+        assert b"next" == asyncio.run(main(server)).body
+        assert 2 == server.accepted
+
+
 def test_a_lost_request_leaves_the_next_one_a_new_connection(carry: Carry) -> None:
     """One broken connection is one failure."""
     with serving(reply(), reset, reply(b"next")) as server:
@@ -732,6 +772,27 @@ def test_a_cancelled_task_is_cancelled() -> None:
         assert 2 == server.accepted
 
 
+def test_a_server_that_does_not_read_keeps_nobody_from_closing() -> None:
+    """What has not left by then is given up, and its outcome is unknown."""
+
+    async def main(listener: socket.socket) -> BaseException:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        transport = AiohttpTransport(url)
+        request = Request(method="POST", url=f"{url}/", form={"text": "x" * 20_000_000})
+        sending = asyncio.create_task(transport.send(request))
+        accepted, _ = await asyncio.to_thread(listener.accept)
+        with accepted:
+            await asyncio.to_thread(accepted.recv, 1)
+            async with asyncio.timeout(5):
+                await transport.close()
+            (error,) = await asyncio.gather(sending, return_exceptions=True)
+            assert isinstance(error, BaseException)
+            return error
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        assert NoAnswer is type(asyncio.run(main(listener)))
+
+
 def test_a_closed_account_sends_nothing() -> None:
     """A mistake of the caller, and no failure of the provider."""
     with serving() as server:
@@ -764,11 +825,31 @@ def test_a_warm_transport_has_a_connection() -> None:
             transport.warm()
 
 
+def test_a_warm_async_transport_has_a_connection() -> None:
+    """The same, within an event loop."""
+
+    async def main(server: Loopback) -> None:
+        transport = AiohttpTransport(server.url)
+        await transport.warm()
+        await transport.warm()
+        assert [] == server.requests
+        await transport.send(get(server))
+        await transport.close()
+        with pytest.raises(QasidError, match="closed"):
+            await transport.warm()
+
+    with serving() as server:
+        asyncio.run(main(server))
+        assert (1, 1) == (len(server.requests), server.accepted)
+
+
 def test_nobody_is_there_to_get_warm_with() -> None:
     """It is told as it would be of a request."""
-    transport = RequestsTransport(f"http://127.0.0.1:{free_port()}")
+    url = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(ConnectFailed, match="refused the connection"):
-        transport.warm()
+        RequestsTransport(url).warm()
+    with pytest.raises(ConnectFailed, match="refused the connection"):
+        asyncio.run(AiohttpTransport(url).warm())
 
 
 def test_a_session_that_was_closed_reaches_nobody() -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import weakref
 from collections.abc import Mapping
-from contextvars import ContextVar
 from typing import Any, Final
 
 import aiohttp
@@ -26,11 +25,8 @@ from qasid.errors import ProviderError, QasidError
 
 __all__ = ["AiohttpTransport"]
 
-# Of the send that runs in this task; it has no end until a connection is there.
-_deadline: Final[ContextVar[asyncio.Timeout]] = ContextVar("_deadline")
-
-_HEAD: Final = 65_536  # bytes of a line, as http.client has it
-_ADDED: Final = frozenset({"Accept", "Accept-Encoding", "Content-Type", "User-Agent"})
+_LINE: Final = 65_536  # bytes, as http.client has it
+_SWITCHING: Final = 101  # the one status below 200 after which no other answer comes
 
 
 class AiohttpTransport:
@@ -41,6 +37,9 @@ class AiohttpTransport:
     of a body are read; at most `pool_size` requests are under way at once, and one more waits up
     to `timeout` seconds for its turn and its connection. A connection that was not used for
     `idle_timeout` seconds is not used again.
+
+    The connections and the parser are aiohttp's. Its session is not used: it does for each request
+    what can be done once, and its task that writes the body costs a round of the event loop.
 
     Raises `ValueError` for an address that is not safe, see `Endpoint.of`, and for a SOCKS proxy.
     """
@@ -63,137 +62,132 @@ class AiohttpTransport:
         self._max_body = max_body
         self._pool_size = pool_size
         self._idle_timeout = idle_timeout
-        self._connector: _Connector
-        self._session: aiohttp.ClientSession | None = None
+        self._pool: _Pool | None = None
         self._closed = False
 
     async def send(self, request: Request) -> Response:
         """Give the reply, a redirect too. Raises `ConnectFailed`, `NoAnswer`, `ProtocolError`."""
-        if self._closed:
-            raise QasidError("the account is closed")
         encoded = request.encode()
-        url = self._endpoint.origin + self._endpoint.target(encoded)
-        call = _call(encoded, URL(url, encoded=True), header_lines(encoded))
+        target = self._endpoint.target(encoded)
+        data = _written(encoded.method, target, header_lines(encoded)) + (encoded.content or b"")
+        connection = await self._connected()
         try:
-            async with asyncio.timeout(None) as deadline:
-                _deadline.set(deadline)
-                return await self._exchange(call)
+            async with asyncio.timeout(self._timeout):
+                return await self._exchange(connection, encoded.method, data)
         except ProviderError as error:
             failure = error
         except Exception as error:
-            failure = self._failure(error, reached=deadline.when() is not None)
+            failure = self._endpoint.unanswered(error)
         # Out here it drags along neither the exceptions nor the frames that hold the request.
         raise failure.with_traceback(None)
+
+    async def warm(self) -> None:
+        """Open a connection, if none is idle. Raises `ConnectFailed`."""
+        (await self._connected()).release()
 
     async def close(self) -> None:
         """Give the connections back."""
         self._closed = True
-        if self._session is not None:
-            await self._session.close()
-            self._connector.abort()
+        if self._pool is not None:
+            await self._pool.close()
             await asyncio.sleep(0)  # the loop closes the sockets in its next round
 
-    async def _exchange(self, call: Mapping[str, Any]) -> Response:
-        self._session = self._session or self._opened()  # here, as it wants a running loop
-        async with self._session.request(**call) as reply:
-            body = await self._body(reply)
-            return Response(status=reply.status, headers=_pairs(reply.raw_headers), body=body)
+    async def _connected(self) -> Any:
+        """A connection for one request, to be released or closed."""
+        if self._closed:
+            raise QasidError("the account is closed")
+        self._pool = self._pool or self._opened()  # here, as it wants a running loop
+        try:
+            return await self._pool.connection()
+        except Exception as error:
+            failure = self._endpoint.unreached(error)
+        raise failure
 
-    async def _body(self, reply: aiohttp.ClientResponse) -> bytes:
-        body = bytearray()
-        while part := await reply.content.read(self._max_body + 1 - len(body)):
-            body += part
+    async def _exchange(self, connection: Any, method: str, data: bytes) -> Response:
+        try:
+            connection.protocol.set_response_params(
+                skip_payload=method == "HEAD",
+                read_until_eof=True,
+                max_line_size=_LINE,
+                max_field_size=_LINE,
+            )
+            connection.transport.write(data)
+            response = await self._reply(connection.protocol)
+        except BaseException:
+            connection.close()
+            raise
+        connection.release()
+        return response
+
+    async def _reply(self, protocol: Any) -> Response:
+        head, content = await protocol.read()
+        while head.code < 200 and head.code != _SWITCHING:
+            head, content = await protocol.read()
+        body = await self._body(content)
+        return Response(status=head.code, headers=_pairs(head.raw_headers), body=body)
+
+    async def _body(self, content: aiohttp.StreamReader) -> bytes:
+        body = b""
+        while not content.at_eof():
+            body += await content.read(self._max_body + 1 - len(body))
             if len(body) > self._max_body:
-                reply.close()
                 raise self._endpoint.too_long(self._max_body)
-        return bytes(body)
+        return body
 
-    def _failure(self, error: Exception, *, reached: bool) -> ProviderError:
-        return self._endpoint.unanswered(error) if reached else self._endpoint.unreached(error)
-
-    def _opened(self) -> aiohttp.ClientSession:
+    def _opened(self) -> _Pool:
         limits = aiohttp.ClientTimeout(connect=self._timeout, sock_connect=self._connect_timeout)
-        self._connector = _Connector(
-            self._timeout,
-            limit=self._pool_size,
-            keepalive_timeout=self._idle_timeout,
-            ssl=self._endpoint.tls or True,
+        return _Pool(self._endpoint, limits, self._pool_size, self._idle_timeout)
+
+
+class _Pool:
+    """aiohttp's connections to one endpoint, each for one request at a time."""
+
+    def __init__(
+        self, endpoint: Endpoint, limits: aiohttp.ClientTimeout, size: int, idle_timeout: float
+    ) -> None:
+        self._limits = limits
+        self._connector = aiohttp.TCPConnector(limit=size, keepalive_timeout=idle_timeout)
+        # It is never sent, but says to whom a connection is wanted.
+        self._caller = aiohttp.ClientRequest(
+            "GET",
+            URL(endpoint.origin),
+            loop=asyncio.get_running_loop(),
+            proxy=URL(endpoint.proxy) if endpoint.proxy else None,
+            ssl=endpoint.tls or True,
         )
-        return aiohttp.ClientSession(
-            connector=self._connector,
-            cookie_jar=aiohttp.DummyCookieJar(),
-            skip_auto_headers=_ADDED,
-            timeout=limits,
-            proxy=self._endpoint.proxy,
-            max_line_size=_HEAD,
-            max_field_size=_HEAD,
-        )
-
-
-class _Connector(aiohttp.TCPConnector):
-    """Starts the deadline, and gives one request one connection that is alive."""
-
-    def __init__(self, timeout: float, **options: Any) -> None:
-        super().__init__(**options)
-        self._answer_timeout = timeout
         self._used: weakref.WeakSet[asyncio.Transport] = weakref.WeakSet()
 
-    def abort(self) -> None:
-        """Let none go on saying goodbye: with TLS that may take as long as the server likes."""
-        for transport in list(self._used):
-            transport.abort()
-
-    async def connect(self, *args: Any, **options: Any) -> aiohttp.connector.Connection:
-        """A connection, never a second one for the same request.
-
-        aiohttp asks for a second one to repeat a request that was lost with the first; whether it
-        may be repeated is decided elsewhere.
-        """
-        deadline = _deadline.get()
-        if deadline.when() is not None:
-            raise aiohttp.ServerDisconnectedError
-        connection = await self._alive(*args, **options)
-        deadline.reschedule(asyncio.get_running_loop().time() + self._answer_timeout)
-        return connection
-
-    async def _alive(self, *args: Any, **options: Any) -> aiohttp.connector.Connection:
+    async def connection(self) -> Any:
+        """One that is alive, as far as can be known."""
         while True:
-            connection = await super().connect(*args, **options)
-            transport: Any = connection.transport
-            if transport not in self._used:
-                self._used.add(transport)
+            connection: Any = await self._connector.connect(self._caller, [], self._limits)
+            if connection.transport not in self._used:
+                self._used.add(connection.transport)
                 return connection
-            if not _hung_up(transport):
+            if not _has_more(connection):
                 return connection
             connection.close()
 
+    async def close(self) -> None:
+        """Close them, also those that a slow server keeps from sending, or from saying goodbye."""
+        for transport in list(self._used):
+            transport.abort()
+        await self._connector.close()
 
-def _hung_up(transport: asyncio.Transport) -> bool:
-    """Whether an idle connection has something to say, which can only be its end.
+
+def _has_more(connection: Any) -> bool:
+    """Whether an idle connection has something to say: its end, or an answer to no question.
 
     The loop is told of it as well, but only once it runs.
     """
-    return wait_for_read(transport.get_extra_info("socket"), 0)
+    unread: bool = connection.protocol.should_close
+    return unread or wait_for_read(connection.transport.get_extra_info("socket"), 0)
 
 
-def _call(request: Request, url: URL, headers: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        "method": request.method,
-        "url": url,
-        "headers": headers,
-        "data": request.content or None,
-        "allow_redirects": False,
-        "middlewares": () if "Content-Length" in headers else (_without_length,),
-    }
-
-
-async def _without_length(
-    request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType
-) -> aiohttp.ClientResponse:
-    """Take back the ``Content-Length: 0`` that aiohttp writes for a DELETE."""
-    request.headers.popall("Content-Length", None)
-    return await handler(request)
+def _written(method: str, target: str, headers: Mapping[str, str]) -> bytes:
+    lines = [f"{method} {target} HTTP/1.1", *map(": ".join, headers.items()), "", ""]
+    return "\r\n".join(lines).encode("ascii")
 
 
 def _pairs(raw: aiohttp.typedefs.RawHeaders) -> tuple[tuple[str, str], ...]:
-    return tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in raw)
+    return tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in raw])
