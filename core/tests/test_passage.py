@@ -30,7 +30,7 @@ from qasid.errors import (
 )
 from qasid.fields import secret
 from qasid.hookspecs import hookimpl
-from qasid.policies.passage import Attempt, at_home, judged, through
+from qasid.policies.passage import Attempt, at_home, judgement, through
 from qasid.policies.redaction import redact
 from qasid.values import Credential, Money, Receipt, TextMessage
 
@@ -65,8 +65,16 @@ def ended(
         return Response(status=200)
 
     with pytest.raises(QasidError) as caught:
-        played(judged(through(flow(), send), attempt, lambda error: None), answer)
+        played(judged(through(flow(), send), attempt), answer)
     return caught.value
+
+
+def judged(flow: Flow[None], attempt: Attempt) -> Flow[None]:
+    try:
+        return (yield from flow)
+    except Exception as error:
+        failure = judgement(error, attempt, lambda error: None)
+    raise failure
 
 
 @pytest.mark.parametrize(
@@ -165,7 +173,7 @@ def test_a_flow_that_is_closed_closes_the_plugins_flow() -> None:
         finally:
             done.append(True)
 
-    running = judged(through(flow(), Attempt().send), Attempt(), lambda error: None)
+    running = through(flow(), Attempt().send)
     next(running)
     running.close()
     assert [True] == done

@@ -22,7 +22,7 @@ from qasid.errors import (
 )
 from qasid.login import AuthorizationCode
 from qasid.policies.authorisation import Credentials
-from qasid.policies.passage import Attempt, at_home, judged, judgement, through
+from qasid.policies.passage import Attempt, at_home, judgement, through
 from qasid.policies.rates import Limiter
 from qasid.policies.redaction import redact, secrets_of
 from qasid.policies.retry import Retry
@@ -35,9 +35,7 @@ __all__ = ["Line"]
 T = TypeVar("T")
 
 _log = logging.getLogger("qasid")
-
-#: A hook of pluggy is called with every argument of its specification.
-_ABSENT: Final = {"credential": None}
+_SEVERAL: Final = (list, tuple)
 
 
 class Line:
@@ -50,9 +48,10 @@ class Line:
         self.provider_name = resolved.provider_name
         self.provider = resolved.provider
         self.info: ProviderInfo = resolved.provider.info
-        self._hooks = _hooks(resolved, wrappers)
+        hooks = _hooks(resolved, wrappers)
+        self._calls = {hook: _call(getattr(hooks, hook)) for hook in hookspecs.HOOKS}
         self._implemented = finding.implemented(type(resolved.provider))
-        self._with_credential = frozenset(filter(self._wants_credential, hookspecs.HOOKS))
+        self._with_credential = self._wanting_credential(hooks)
         self._limiter = Limiter(self.info.limits, max_wait=resolved.options.max_wait)
         self._retry = Retry(max_wait=resolved.options.max_wait)
         self.vault = vault
@@ -61,14 +60,15 @@ class Line:
     def ask(self, hook: str, attempts: list[Attempt] | None = None, **arguments: Any) -> Flow[Any]:
         """Is it there? · credential · retry · limits · the provider's flow. Notes each attempt."""
         self.require(hook)
-        run = functools.partial(self._run, hook, attempts, arguments)
         if hook not in self._with_credential:
-            return run({})
-        return self._credentials.run(lambda credential: run({"credential": credential}))
+            return self._run(hook, attempts, {"credential": None, **arguments})
+        return self._credentials.run(
+            lambda credential: self._run(hook, attempts, {"credential": credential, **arguments})
+        )
 
     def require(self, hook: str) -> None:
         """Raise `UnsupportedOperation` unless the provider implements the hook."""
-        if not self.can(hook):
+        if hook not in self._implemented:
             others = ", ".join(finding.providers_with(hook)) or "none"
             raise UnsupportedOperation(
                 f"{self.provider_name} has no {hook}; installed providers that have: {others}"
@@ -82,36 +82,29 @@ class Line:
         """Seconds until the limits let a request of that hook go. Books nothing."""
         return self._limiter.wait(hook, now)
 
-    def _wants_credential(self, hook: str) -> bool:
-        found = getattr(self._hooks, hook).get_hookimpls()
-        named = any("credential" in implementation.argnames for implementation in found)
-        return named and "authenticate" in self._implemented
+    def _wanting_credential(self, hooks: Any) -> frozenset[str]:
+        """The hooks that name a credential, where the provider hands one out."""
+        if not self.can("authenticate"):
+            return frozenset()
+        return frozenset(
+            hook for hook in hookspecs.HOOKS if _names_credential(getattr(hooks, hook))
+        )
 
     def _run(
-        self,
-        hook: str,
-        attempts: list[Attempt] | None,
-        arguments: dict[str, Any],
-        credential: dict[str, Credential],
+        self, hook: str, attempts: list[Attempt] | None, arguments: dict[str, Any]
     ) -> Flow[Any]:
         def once() -> Flow[Any]:
             attempt = Attempt()
             if attempts is not None:
                 attempts.append(attempt)
-            return self._attempt(hook, {**_ABSENT, **arguments, **credential}, attempt)
+            return self._attempt(hook, self._calls[hook], arguments, attempt, hide)
+
+        def hide(error: QasidError) -> None:
+            self._hide(hook, error, arguments["credential"])
 
         return self._retry.run(once)
 
-    def _attempt(self, hook: str, arguments: dict[str, Any], attempt: Attempt) -> Flow[Any]:
-        call: Callable[..., Flow[Any]] = getattr(self._hooks, hook)
-        hide = self._redaction(hook, arguments["credential"])
-        given = yield from self._judged(hook, call, arguments, attempt, hide)
-        for failure in _errors_in(given):
-            failure.outcome = failure.outcome or Outcome.UNKNOWN
-            hide(failure)
-        return given
-
-    def _judged(
+    def _attempt(
         self,
         hook: str,
         call: Callable[..., Flow[Any]],
@@ -119,19 +112,30 @@ class Line:
         attempt: Attempt,
         hide: Callable[[QasidError], None],
     ) -> Flow[Any]:
-        """Run what `call` gives as a flow of the provider's, counted as that hook."""
+        """Run what `call` gives as a flow of the provider's, counted as that hook.
+
+        Any failure of it, or of the call itself, says what became of the act, and tells no secret.
+        """
         send = functools.partial(self._send, hook, attempt)
         try:
-            return (yield from judged(_lazily(call, arguments, send), attempt, hide))
-        except RateLimited as error:
-            if error.retry_after is not None:
-                yield from self._limiter.hold(hook, error.retry_after.total_seconds())
-            raise
-        except AuthenticationFailed as error:
+            given = yield from through(call(**arguments), send)
+        except Exception as error:
+            failure = judgement(error, attempt, hide)
+        else:
+            for refusal in _errors_in(given):
+                refusal.outcome = refusal.outcome or Outcome.UNKNOWN
+                hide(refusal)
+            return given
+        yield from self._heed(hook, failure)
+        raise failure  # out here, so that a foreign error is not dragged along
+
+    def _heed(self, hook: str, failure: QasidError) -> Flow[None]:
+        if isinstance(failure, RateLimited) and failure.retry_after is not None:
+            yield from self._limiter.hold(hook, failure.retry_after.total_seconds())
+        if isinstance(failure, AuthenticationFailed):
             # A provider that tells the remedy does not know the account's own name.
             ours, theirs = f"qasid login {self.account}", f"qasid login {self.provider_name}"
-            error.args = tuple(str(arg).replace(theirs, ours) for arg in error.args)
-            raise
+            failure.args = tuple(str(arg).replace(theirs, ours) for arg in failure.args)
 
     def _send(self, hook: str, attempt: Attempt, request: Request) -> Flow[Response]:
         attempt.begin()
@@ -141,21 +145,14 @@ class Line:
         _log.debug("%s %s: %s %d", self.account, hook, request.method, response.status)
         return response
 
-    def _redaction(
-        self, hook: str, credential: Credential | None = None
-    ) -> Callable[[QasidError], None]:
-        """What is done to an error. The secrets are only gathered when there is one."""
-
-        def hide(error: QasidError) -> None:
-            secrets = secrets_of(self.provider, credential)
-            redact(error, secrets, brings_token=hook == "authenticate")
-
-        return hide
+    def _hide(self, hook: str, error: QasidError, credential: Credential | None = None) -> None:
+        """Take the secrets out of an error: they are only gathered when there is one."""
+        secrets = secrets_of(self.provider, credential)
+        redact(error, secrets, brings_token=hook == "authenticate")
 
     def _renew(self, old: Credential | None) -> Flow[Credential]:
-        return _credential(
-            "authenticate", (yield from self._run("authenticate", None, {"credential": old}, {}))
-        )
+        given = yield from self._run("authenticate", None, {"credential": old})
+        return _credential("authenticate", given)
 
     def credential(self) -> Flow[Credential]:
         """The account's credential, obtained if there is none."""
@@ -187,7 +184,7 @@ class Line:
         hide = functools.partial(redact, secrets=secrets, brings_token=True)
 
         def once() -> Flow[Any]:
-            return self._judged("authenticate", call, {"code": code}, Attempt(), hide)
+            return self._attempt("authenticate", call, {"code": code}, Attempt(), hide)
 
         credential = _credential("exchange_code", (yield from self._retry.run(once)))
         problem = yield from self._credentials.keep(credential)
@@ -208,9 +205,10 @@ class Line:
         """The one hook that is no flow."""
         self.require("parse_webhook")
         try:
-            return self._hooks.parse_webhook(request=request)
+            return self._calls["parse_webhook"](request=request)
         except Exception as error:
-            failure = judgement(error, Attempt(), self._redaction("parse_webhook"))
+            hide = functools.partial(self._hide, "parse_webhook")
+            failure = judgement(error, Attempt(), hide)
         raise failure
 
 
@@ -225,6 +223,23 @@ def _hooks(resolved: Resolved, wrappers: Iterable[object]) -> Any:
     except (pluggy.PluginValidationError, ValueError) as error:
         raise PluginError(f"{resolved.provider_name!r} is broken: {error}") from None
     return manager.hook
+
+
+def _names_credential(caller: pluggy.HookCaller) -> bool:
+    return any("credential" in found.argnames for found in caller.get_hookimpls())
+
+
+def _call(caller: pluggy.HookCaller) -> Callable[..., Any]:
+    """What calls a hook with all its arguments by their names.
+
+    Where there are no wrappers it is the provider's own method: pluggy's caller would give the
+    same, and take many times as long.
+    """
+    found = caller.get_hookimpls()
+    if len(found) != 1 or found[0].wrapper or found[0].hookwrapper:
+        return caller
+    method, names = found[0].function, found[0].argnames
+    return lambda **arguments: method(*[arguments[name] for name in names])
 
 
 def _credential(source: str, given: object) -> Credential:
@@ -247,14 +262,6 @@ def _errors_in(given: object) -> list[ProviderError]:
     """What a bulk gave back in its receipts, or beside its numbers, instead of raising it."""
     if isinstance(given, Acquired):
         return [*given.failures.values()]
-    items = given if isinstance(given, list | tuple) else ()
-    return [item.error for item in items if isinstance(item, Receipt) and item.error is not None]
-
-
-def _lazily(
-    call: Callable[..., Flow[T]],
-    arguments: dict[str, Any],
-    send: Callable[[Request], Flow[Response]],
-) -> Flow[T]:
-    """The hook is called inside the flow, where a failure of the call itself is judged too."""
-    return (yield from through(call(**arguments), send))
+    if not isinstance(given, _SEVERAL):
+        return []
+    return [item.error for item in given if isinstance(item, Receipt) and item.error is not None]
