@@ -49,7 +49,8 @@ class Credentials:
 
         That is one which another process has left in the vault, and in the end a new one.
         """
-        credential, last = (yield from self._beforehand()), False
+        now = yield Now()
+        credential, last = self._at_hand(now) or (yield from self._beforehand(now)), False
         while True:
             try:
                 return (yield from make(credential))
@@ -57,20 +58,27 @@ class Credentials:
                 if last or error.outcome is not Outcome.NOT_PERFORMED:
                     raise
             made = self._made
-            credential = yield from self._beforehand(refused=credential)
+            credential = yield from self._beforehand((yield Now()), refused=credential)
             last = self._vault is None or self._made > made
 
-    def _beforehand(self, refused: Credential | None = None) -> Flow[Credential]:
+    def _at_hand(self, now: datetime) -> Credential | None:
+        """What most often is there: then nobody is asked, and nobody waited for."""
+        grant = self._current
+        return None if grant is None or grant.due(now) else grant.credential
+
+    def _beforehand(self, now: datetime, refused: Credential | None = None) -> Flow[Credential]:
         try:
-            return (yield from self.obtain(refused))
+            return (yield from self._obtain(now, refused))
         except ProviderError as error:
             error.outcome = Outcome.NOT_PERFORMED  # whatever became of the token, not the act
             raise
 
-    def obtain(self, refused: Credential | None = None) -> Flow[Credential]:
-        """A valid credential other than `refused`, asked for by whoever comes first."""
+    def obtain(self) -> Flow[Credential]:
+        """A valid credential, asked for by whoever comes first."""
+        return (yield from self._obtain((yield Now()), None))
+
+    def _obtain(self, now: datetime, refused: Credential | None) -> Flow[Credential]:
         while True:
-            now = yield Now()
             with self._lock:
                 current = self._current
                 if current and current.credential is not refused and not current.due(now):
@@ -83,6 +91,7 @@ class Credentials:
             told: Credential | None = yield Wait(renewal)
             if told is not None:
                 return told
+            now = yield Now()
 
     def _lead(
         self, renewal: Future[Credential | None], refused: Credential | None
