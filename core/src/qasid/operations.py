@@ -83,6 +83,10 @@ _HOPELESS: Final = (
     JournalUnavailable,
 )
 
+# What a hook may give as a list: the usual one first, as to ask an abstract class takes long.
+_SEVERAL: Final = (list, Sequence)
+_TEXT: Final = (str, bytes)
+
 # Of the book of rentals, wherever it is.
 _UNWRITTEN: Final = (SettingsError, JournalUnavailable)
 
@@ -372,9 +376,10 @@ class Operations:
         """Send one message."""
         self.line.require("send")
         sendable = ready(message, (yield Now()))
-        receipt: Receipt = yield from self.journal.one(
-            "send", sendable, functools.partial(self._send_one, sendable)
-        )
+        (given,) = yield from self.journal.each("send", [sendable], self._send_batch)
+        if isinstance(given, QasidError):
+            raise given
+        receipt: Receipt = given
         if receipt.error is not None:
             raise receipt.error
         return receipt
@@ -441,10 +446,6 @@ class Operations:
             else item
             for message, item in zip(batch, given, strict=True)
         ]
-
-    def _send_one(self, message: Message, attempts: list[Attempt]) -> Flow[Receipt]:
-        (receipt,) = yield from self._send_batch([message], attempts)
-        return receipt
 
     def _send_batch(
         self, batch: Sequence[Message], attempts: list[Attempt], course: Course | None = None
@@ -536,7 +537,7 @@ def _addressed(
 
 
 def _many(found: Any, *kinds: type) -> list[Any]:
-    if not isinstance(found, Sequence) or isinstance(found, str | bytes):
+    if not isinstance(found, _SEVERAL) or isinstance(found, _TEXT):
         raise PluginError(f"a hook gave a {type(found).__name__} where a list was due")
     return [_one(item, *kinds) for item in found]
 

@@ -135,9 +135,6 @@ class Journaling:
         attempts: list[Attempt] | None = None,
     ) -> Flow[Any]:
         """Run one act, or give or raise what was recorded of it. Attempts are noted in the list."""
-        if self.book is None:
-            self.require([request])
-            return (yield from act([] if attempts is None else attempts))
 
         def acts(_: Sequence[Any], noted: list[Attempt]) -> Flow[Sequence[Any]]:
             return [(yield from act(noted))]
@@ -160,9 +157,9 @@ class Journaling:
         """
         self.require(requests)
         if self.book is None:
-            return (yield from act(requests, [] if attempts is None else attempts))
+            return act(requests, [] if attempts is None else attempts)
         begin = self.book.begin
-        return (yield from _Run(self, self.book, begin, hook, requests, act, attempts).flow())
+        return _Run(self, self.book, begin, hook, requests, act, attempts).flow()
 
     def recall(self, hook: str, requests: Sequence[Any], *, wait: bool) -> Flow[Sequence[Any]]:
         """What is recorded of each of them: a result, or an error; None where it may be tried.
