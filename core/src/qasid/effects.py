@@ -51,10 +51,14 @@ class _Texts(tuple[tuple[str, str], ...]):
     __slots__ = ()
 
 
+#: The usual one first: to ask an abstract class takes long.
+_MAPPING: Final = (dict, Mapping)
+
+
 def _pairs(given: Mapping[str, Any] | Iterable[tuple[str, Any]] | None) -> Pairs:
     if type(given) is _Texts:
         return given
-    items = given.items() if isinstance(given, Mapping) else given or ()
+    items = given.items() if isinstance(given, _MAPPING) else given or ()
     return _Texts([(name, str(value)) for name, value in items])
 
 
@@ -147,8 +151,9 @@ class Request:
     def _complete(self, media_type: str | None, body: bytes) -> Pairs:
         before = [("Host", urlsplit(self.url).netloc), *_STANDING_HEADERS]
         after = [("Content-Type", media_type)] if media_type else []
-        after += [("Content-Length", str(len(body)))] if body or not self._bodiless else []
-        given = {name.lower() for name, _ in self.headers} & _ADDED
+        if body or not self._bodiless:
+            after.append(("Content-Length", str(len(body))))
+        given = _ADDED.intersection([name.lower() for name, _ in self.headers])
         return _Texts([*_absent(before, given), *self.headers, *_absent(after, given)])
 
     @property
@@ -205,7 +210,7 @@ _ADDED: Final = frozenset(
 )
 
 
-def _absent(headers: list[tuple[str, str]], given: set[str]) -> list[tuple[str, str]]:
+def _absent(headers: list[tuple[str, str]], given: frozenset[str]) -> list[tuple[str, str]]:
     return [pair for pair in headers if pair[0].lower() not in given] if given else headers
 
 
@@ -218,7 +223,7 @@ def _escaped(text: str) -> str:
     return text if _SAFE_TEXT.fullmatch(text) else quote_plus(text)
 
 
-_SAFE_TEXT: Final = re.compile(r"[\w.~-]*", re.ASCII)
+_SAFE_TEXT: Final = re.compile("[A-Za-z0-9_.~-]*")  # one set, which is faster than classes
 
 _written = jsonlib.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
@@ -298,7 +303,13 @@ _read = jsonlib.JSONDecoder(parse_float=_fraction, parse_constant=_no_constant).
 
 def _parsed(body: bytes) -> Any:
     """As `json.loads`, whose decoder is made anew for each call."""
-    return _read(body.decode(jsonlib.detect_encoding(body), "surrogatepass"))
+    return _read(body.decode(_encoding(body), "surrogatepass"))
+
+
+def _encoding(body: bytes) -> str:
+    """As `json.detect_encoding`, which looks at many beginnings before that of most replies."""
+    plain = body[:1] in b"{[" and body[1:2] != b"\0"
+    return "utf-8" if plain else jsonlib.detect_encoding(body)
 
 
 #: Levels of nesting. Not the parser's own end: that is the end of the stack, where whatever Python

@@ -15,6 +15,7 @@ __all__ = ["filled", "moment", "retry_after", "take"]
 T = TypeVar("T")
 D = TypeVar("D")
 _NEEDED: Final = object()
+_OBJECT: Final = (dict, Mapping)  # the usual one first: to ask an abstract class takes long
 
 
 @overload
@@ -29,11 +30,13 @@ def take(body: object, key: str, kind: type[T], default: Any = _NEEDED) -> Any:
     Raises `ProtocolError`, which names the member and the type found, never the value; also for
     a `Decimal` of more than 100 places before or after the point, which no one may write out.
     """
-    if not isinstance(body, Mapping):
+    if not isinstance(body, _OBJECT):
         raise ProtocolError(f"{key!r} was looked for in a {_kind(body)}, not in an object")
     value: Any = body.get(key)
     if value is None and default is not _NEEDED:
         return default
+    if type(value) is kind and kind is not Decimal:  # nearly always
+        return value
     if kind is Decimal and _is(value, int):
         value = Decimal(value)
     if not _is(value, kind):

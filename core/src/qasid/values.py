@@ -48,8 +48,12 @@ __all__ = [
 ]
 
 
+_INEXACT: Final = (float, bool)
+_CURRENCY: Final = re.compile("[A-Z]{3}")
+
+
 def _exact(value: Decimal | int | str) -> Decimal:
-    if isinstance(value, float | bool):
+    if isinstance(value, _INEXACT):
         raise TypeError(f"an amount is a Decimal, an int or a text, never a {type(value).__name__}")
     try:
         amount = Decimal(value)
@@ -61,7 +65,7 @@ def _exact(value: Decimal | int | str) -> Decimal:
 
 
 def _currency(instance: object, attribute: attrs.Attribute[str], value: str) -> None:
-    if not (isinstance(value, str) and re.fullmatch("[A-Z]{3}", value)):
+    if not (isinstance(value, str) and _CURRENCY.fullmatch(value)):
         raise ValueError("a currency is three capital letters of ISO 4217, such as 'IRR' or 'USD'")
 
 

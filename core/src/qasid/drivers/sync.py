@@ -89,12 +89,12 @@ class SyncDriver:
         match effect:
             case Request():
                 return self.transport.send(effect)
-            case Sleep():
-                return self.clock.sleep(effect.seconds)
             case Now():
                 return self.clock.now()
             case Tick():
                 return self.clock.tick()
+            case Sleep():
+                return self.clock.sleep(effect.seconds)
             case Call():
                 return effect.function()
             case Wait():
