@@ -58,6 +58,8 @@ class _Lane:
     def earliest(self, start: float) -> float:
         """The first moment from `start` on that conforms, and lets all booked ones conform."""
         due, at = self.due, start
+        if not self.booked and due - self.slack <= at:  # most often
+            return at
         for index, other in enumerate(self.booked):
             at = max(at, due - self.slack)
             if at < other and self._conform(self._after(due, at), index):
@@ -138,6 +140,8 @@ class Limiter:
 
 def _common(lanes: Sequence[_Lane], start: float) -> float:
     at = start
+    if len(lanes) == 1:
+        return lanes[0].earliest(at)
     while (later := max([lane.earliest(at) for lane in lanes], default=at)) > at:
         at = later
     return at
