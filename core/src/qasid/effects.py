@@ -370,12 +370,12 @@ class Sleep:
     seconds: float
 
 
-@attrs.frozen
+@attrs.frozen(init=False)
 class Now:
     """The wall clock. Gives an aware UTC `datetime`."""
 
 
-@attrs.frozen
+@attrs.frozen(init=False)
 class Tick:
     """A clock that never goes back. Gives seconds as `float`, from an unnamed start."""
 
