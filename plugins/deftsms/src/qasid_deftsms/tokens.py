@@ -8,7 +8,7 @@ is over the two first parts as they are written, so the forms have different one
 from __future__ import annotations
 
 import json
-from base64 import b64encode, urlsafe_b64encode
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal, TypeAlias
 
@@ -25,7 +25,7 @@ def signed(payload: Mapping[str, Any], key: str, encoding: TokenEncoding) -> str
     Characters beyond ASCII are escaped, as PHP does.
     """
     write = _WRITERS[encoding]
-    text = b"%b.%b" % (write(_HEADER), write(_json(payload)))
+    text = b"%b.%b" % (_HEADERS[encoding], write(_json(payload)))
     return f"{text.decode()}.{write(_seal(text, key)).decode()}"
 
 
@@ -43,7 +43,9 @@ def _json(value: Mapping[str, Any]) -> bytes:
 
 
 def _bare(data: bytes) -> bytes:
-    return urlsafe_b64encode(data).rstrip(b"=")
+    return b64encode(data).translate(_URL_SAFE).rstrip(b"=")
 
 
+_URL_SAFE: Final = bytes.maketrans(b"+/", b"-_")
 _WRITERS: Final[Mapping[str, Callable[[bytes], bytes]]] = {"base64url": _bare, "php": b64encode}
+_HEADERS: Final = {encoding: write(_HEADER) for encoding, write in _WRITERS.items()}
