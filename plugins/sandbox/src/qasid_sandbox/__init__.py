@@ -252,7 +252,8 @@ class Sandbox:
         self, method: str, path: str, credential: Credential | None, **more: Any
     ) -> Flow[Response]:
         headers = {"X-Sandbox-Seed": str(self.seed), "X-Sandbox-Delay": f"{self.delay:f}"}
-        headers |= {"Authorization": f"Bearer {credential.token}"} if credential else {}
+        if credential:
+            headers["Authorization"] = f"Bearer {credential.token}"
         response: Response = yield Request(
             method=method, url=self.base_url + path, headers=headers, **more
         )
