@@ -51,7 +51,9 @@ def iranian_mobile(number: str) -> str:
 
     Raises `InvalidRecipient` for everything else, a valid number of another kind included.
     """
-    cleaned = number if _IRANIAN.fullmatch(number) else _cleaned(number)
+    if _IRANIAN.fullmatch(number):
+        return f"0{number[-10:]}"
+    cleaned = _cleaned(number)
     if not _is_iranian_mobile(cleaned, "IR"):
         raise InvalidRecipient("'to' is not an Iranian mobile; write it as 09 and nine digits")
     return f"0{cleaned[-10:]}"
