@@ -93,7 +93,8 @@ def _cut() -> InvalidRequest:
     return InvalidRequest("a text holds half a character (a lone surrogate)")
 
 
-@attrs.frozen(kw_only=True, repr=False)
+# Without slots, which take longer to fill: two are made for each send, and none is kept.
+@attrs.frozen(kw_only=True, repr=False, slots=False)
 class Request:
     """One HTTP request, in one of two states.
 
@@ -153,8 +154,10 @@ class Request:
         after = [("Content-Type", media_type)] if media_type else []
         if body or not self._bodiless:
             after.append(("Content-Length", str(len(body))))
-        given = _ADDED.intersection([name.lower() for name, _ in self.headers])
-        return _Texts([*_absent(before, given), *self.headers, *_absent(after, given)])
+        own = self.headers
+        if own and (given := _ADDED.intersection([name.lower() for name, _ in own])):
+            before, after = _absent(before, given), _absent(after, given)
+        return _Texts([*before, *own, *after])
 
     @property
     def _bodiless(self) -> bool:
@@ -211,7 +214,7 @@ _ADDED: Final = frozenset(
 
 
 def _absent(headers: list[tuple[str, str]], given: frozenset[str]) -> list[tuple[str, str]]:
-    return [pair for pair in headers if pair[0].lower() not in given] if given else headers
+    return [pair for pair in headers if pair[0].lower() not in given]
 
 
 def _form(pairs: Pairs) -> str:
@@ -295,15 +298,11 @@ def _fraction(text: str) -> Decimal:
 def _loads(body: bytes) -> Any:
     if _too_deep(body):
         raise ValueError("it is nested too deep")
-    return _parsed(body)
+    # As `json.loads`, whose decoder is made anew for each call.
+    return _read(body.decode(_encoding(body), "surrogatepass"))
 
 
 _read = jsonlib.JSONDecoder(parse_float=_fraction, parse_constant=_no_constant).decode
-
-
-def _parsed(body: bytes) -> Any:
-    """As `json.loads`, whose decoder is made anew for each call."""
-    return _read(body.decode(_encoding(body), "surrogatepass"))
 
 
 def _encoding(body: bytes) -> str:
