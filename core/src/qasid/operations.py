@@ -375,7 +375,8 @@ class Operations:
     def send(self, message: Message) -> Flow[Receipt]:
         """Send one message."""
         self.line.require("send")
-        sendable = ready(message, (yield Now()))
+        at_once = message.send_at is None
+        sendable = _numbered(message) if at_once else ready(message, (yield Now()))
         (given,) = yield from self.journal.each("send", [sendable], self._send_batch)
         if isinstance(given, QasidError):
             raise given
@@ -582,6 +583,10 @@ def ready(message: Message, now: datetime) -> Message:
     """The message to a number in E.164. Raises what can be told of it before anything is sent."""
     if message.send_at is not None and message.send_at <= now:
         raise InvalidRequest("send_at is not later than now; leave it out to send at once")
+    return _numbered(message)
+
+
+def _numbered(message: Message) -> Message:
     to = e164(message.to)
     return message if to == message.to else attrs.evolve(message, to=to)
 
