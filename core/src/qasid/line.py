@@ -140,7 +140,8 @@ class Line:
     def _send(self, hook: str, attempt: Attempt, request: Request) -> Flow[Response]:
         attempt.begin()
         at_home(request, self.provider.base_url)
-        yield from self._limiter.admission(hook)
+        if self._limiter.binds(hook):
+            yield from self._limiter.admission(hook)
         response = yield from attempt.send(request)
         _log.debug("%s %s: %s %d", self.account, hook, request.method, response.status)
         return response

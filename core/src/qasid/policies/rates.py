@@ -90,10 +90,12 @@ class Limiter:
         self._held: dict[str, float] = {}
         self._lock = threading.Lock()
 
+    def binds(self, hook: str) -> bool:
+        """Whether there is anything that a request of that hook may have to wait for."""
+        return bool(self._lanes[hook]) or hook in self._held
+
     def admission(self, hook: str) -> Flow[None]:
         """Return when a request of that hook may go. Raises `RateLimited` at once if too late."""
-        if not self._lanes[hook] and hook not in self._held:
-            return
         now = yield Tick()
         wait = self.book(hook, now)
         if wait > 0:
@@ -122,9 +124,9 @@ class Limiter:
 
     def wait(self, hook: str, now: float) -> float:
         """Seconds until a request of that hook could go. Books nothing."""
-        lanes = self._lanes[hook]
-        if not lanes and hook not in self._held:
+        if not self.binds(hook):
             return 0.0
+        lanes = self._lanes[hook]
         with self._lock:
             return _until(self._earliest(lanes, hook, now), now)
 
