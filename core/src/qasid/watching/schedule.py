@@ -144,8 +144,10 @@ class Schedule:
     def put_back(self, entry: Entry, now: float) -> None:
         """It was looked at now; it is due again after its interval, or once more at its end."""
         entry.busy, entry.looked = False, True
-        entry.due = min(entry.ends, now + entry.interval)
-        self._looks.put(entry.due, entry)
+        due = now + entry.interval
+        # min() would be a sixteenth of all that the schedule of a look costs.
+        entry.due = due = due if due < entry.ends else entry.ends  # noqa: FURB136
+        self._looks.put(due, entry)
 
     def next(self) -> float:
         """When anybody comes due or to an end next, where nobody is due now."""
