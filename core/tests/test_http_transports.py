@@ -722,19 +722,22 @@ def test_eight_threads_share_one_transport() -> None:
         assert server.accepted <= 4
 
 
-def test_sixty_four_tasks_share_one_transport() -> None:
+@pytest.mark.parametrize("connections", [4, 64])
+def test_sixty_four_tasks_share_one_transport(connections: int) -> None:
     """Each gets the answer to its own question, over no more connections than there may be."""
 
     async def main(server: Loopback) -> list[bytes]:
-        transport = AiohttpTransport(server.url, pool_size=4)
-        sends = [transport.send(get(server, f"/{n}")) for n in range(64)]
-        bodies = [response.body for response in await asyncio.gather(*sends)]
+        transport = AiohttpTransport(server.url, pool_size=connections)
+        bodies = []
+        for _ in range(2):  # the second time all connections are there
+            sends = [transport.send(get(server, f"/{n}")) for n in range(64)]
+            bodies += [response.body for response in await asyncio.gather(*sends)]
         await transport.close()
         return bodies
 
     with serving(echo) as server:
-        assert [f"/{n}".encode() for n in range(64)] == asyncio.run(main(server))
-        assert server.accepted <= 4
+        assert [f"/{n}".encode() for n in range(64)] * 2 == asyncio.run(main(server))
+        assert server.accepted <= connections
 
 
 def echo(connection: Connection) -> bool:
@@ -791,6 +794,23 @@ def test_a_server_that_does_not_read_keeps_nobody_from_closing() -> None:
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         assert NoAnswer is type(asyncio.run(main(listener)))
+
+
+def test_what_has_not_left_when_the_account_is_closed_does_not_leave() -> None:
+    """The request was about to be written; nobody is left waiting for its answer."""
+
+    async def main(server: Loopback) -> BaseException | Response:
+        transport = AiohttpTransport(server.url)
+        await transport.warm()
+        sending = asyncio.create_task(transport.send(post(server)))
+        closing = asyncio.create_task(transport.close())
+        outcome, _ = await asyncio.gather(sending, closing, return_exceptions=True)
+        return outcome
+
+    with serving() as server:
+        assert NoAnswer is type(asyncio.run(main(server)))
+        assert server.hung_up.acquire(timeout=5)
+        assert [] == server.requests
 
 
 def test_a_closed_account_sends_nothing() -> None:
