@@ -342,10 +342,15 @@ def test_a_reply_without_a_body_is_whole(carry: Carry, status: str) -> None:
 
 
 def test_a_switch_of_protocols_is_a_reply(carry: Carry) -> None:
-    """Nobody asked for it, and no other one comes."""
+    """Nobody asked for it, and no other one comes; its connection speaks HTTP no more."""
     with serving(raw(SWITCHED), reply(b"next")) as server:
         first, second = carry(server.url, get(server), get(server))
-        assert (101, b"", b"next") == (first.status, first.body, second.body)
+        assert (101, b"", b"next", 2) == (
+            first.status,
+            first.body,
+            second.body,
+            server.accepted,
+        )
 
 
 def test_the_reply_to_head_has_no_body(carry: Carry) -> None:

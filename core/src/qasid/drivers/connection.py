@@ -13,7 +13,7 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Final
 from urllib.parse import SplitResult, urlsplit
 from urllib.request import getproxies
@@ -31,6 +31,7 @@ __all__ = [
     "TIMEOUT",
     "Endpoint",
     "header_lines",
+    "written",
 ]
 
 CONNECT_TIMEOUT: Final = 10.0  # seconds
@@ -145,6 +146,12 @@ def header_lines(request: Request) -> dict[str, str]:
         if not (_TOKEN.fullmatch(name) and _TEXT.fullmatch(text))
     )
     raise InvalidRequest(f"the header {wrong!a} holds characters that cannot be sent")
+
+
+def written(method: str, target: str, headers: Mapping[str, str], body: bytes | None) -> bytes:
+    """A request as it crosses the wire, in one piece: in two it takes twice the work."""
+    lines = [f"{method} {target} HTTP/1.1", *map(": ".join, headers.items()), "", ""]
+    return "\r\n".join(lines).encode("ascii") + (body or b"")
 
 
 def _checked(base_url: str) -> SplitResult:

@@ -22,6 +22,7 @@ from qasid.drivers.connection import (
     TIMEOUT,
     Endpoint,
     header_lines,
+    written,
 )
 from qasid.drivers.replies import Reply, received
 from qasid.effects import Request, Response
@@ -183,7 +184,7 @@ class _Pool(HTTPConnectionPool):
         self, method: str, url: str, body: bytes | None, headers: Mapping[str, str], **_: object
     ) -> Reply:
         """Send a request and give its reply. Raises `ConnectFailed`, and what sockets raise."""
-        data = _written(method, url, headers) + (body or b"")
+        data = written(method, url, headers, body)
         return self._with_connection(lambda connection: self._exchange(connection, method, data))
 
     def warm(self) -> None:
@@ -246,11 +247,6 @@ class _Pool(HTTPConnectionPool):
             connection.close()
         connection.idle_since = time.monotonic()
         return reply
-
-
-def _written(method: str, target: str, headers: Mapping[str, str]) -> bytes:
-    lines = [f"{method} {target} HTTP/1.1", *map(": ".join, headers.items()), "", ""]
-    return "\r\n".join(lines).encode("ascii")
 
 
 def _pool(adapter: HTTPAdapter, endpoint: Endpoint, timeout: Timeout) -> _Pool:

@@ -33,6 +33,7 @@ _HEAD: Final = re.compile(
 _FIELD: Final = re.compile(r"([^:\n]+):[ \t]*([^\r]*?)[ \t]*\r\n")
 #: With one of these there is more to a body than its bytes.
 _FRAMING: Final = ("Transfer-Encoding", "Content-Encoding", "Upgrade")
+_SWITCHING: Final = 101  # to another protocol than HTTP
 _BODILESS: Final = frozenset({b"204", b"304"})
 
 
@@ -84,7 +85,7 @@ def _by_http_client(pieces: Any, method: str, most: int) -> Reply:
     headers = HTTPHeaderDict((name, text.strip(" \t")) for name, text in found.headers.items())
     reply = HTTPResponse(found, headers, found.status, preload_content=False, request_method=method)
     body = reply.read(most + 1, decode_content=True)
-    last = found.will_close or not found.isclosed()
+    last = found.will_close or not found.isclosed() or found.status == _SWITCHING
     return Reply(found.status, found.reason, headers, body, last)
 
 
