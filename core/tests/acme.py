@@ -350,12 +350,13 @@ def operations(
     rentals: Rentals | None = None,
     listeners: Iterable[object] = (),
     store: TokenStore | None = None,
+    name: str = "work",
     **options: Any,
 ) -> Operations:
     """The operations of an account at that provider, Acme unless told; without a store no vault."""
     provider = provider or Acme()
     resolved = Resolved(
-        account="work", provider_name="acme", provider=provider, options=Options(**options)
+        account=name, provider_name="acme", provider=provider, options=Options(**options)
     )
     kept = vault(resolved, store) if store else None
     return Operations(resolved, rentals, wrappers, listeners, kept)
