@@ -44,12 +44,12 @@ POOL_SIZE: Final = 10  # connections
 _CA_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 _PORTS: Final = {"https": 443, "http": 80}
 
-# What no library rewrites: were it not whole and canonical, urllib3 would encode it in one way and
-# yarl in none.
-_TARGET: Final = re.compile(r"/(?:[-\w.~!$&'()*+,;=:@/?]|%[0-9A-F]{2})*", re.ASCII)
-# urllib3 encodes header values as Latin-1, aiohttp as UTF-8; a line break would smuggle a header.
+# It is sent as it is. Were it not whole and canonical, servers and proxies would rewrite it, each in
+# its own way.
+_TARGET: Final = re.compile(r"/(?:[-A-Za-z0-9_.~!$&'()*+,;=:@/?]++|%[0-9A-F]{2})*+")
+# Of what is not ASCII, nobody knows how it is read; a line break would smuggle a header.
 _TEXT: Final = re.compile(r"[\t -~]*")
-_TOKEN: Final = re.compile(r"[\w!#$%&'*+.^`|~-]+", re.ASCII)
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_!#$%&'*+.^`|~-]+")
 
 _UNREACHED: Final[tuple[tuple[type[BaseException], str], ...]] = (
     (ssl.SSLCertVerificationError, "has a certificate that is not trusted"),
