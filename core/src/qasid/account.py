@@ -12,7 +12,6 @@ from qasid import settings as configuration
 from qasid.drivers.sync import SyncDriver
 from qasid.effects import Flow, Request
 from qasid.errors import ProviderError, QasidError
-from qasid.journal.records import Answer, Operation
 from qasid.operations import GONE, Message, Operations, Sending
 from qasid.policies.passage import Attempt
 from qasid.rentals import Fallback, Rentals
@@ -42,6 +41,7 @@ from qasid.vault import Vault, vault
 if TYPE_CHECKING:
     from qasid.drivers.aio import AsyncDriver
     from qasid.drivers.plug import Plug
+    from qasid.journal.records import Answer, Operation
     from qasid.streams import AsyncStream, Progress, Stream
     from qasid.watching import AsyncWatch, Watch
     from qasid.watching.lookout import Notice

@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import datetime
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import attrs
 
@@ -32,8 +32,6 @@ from qasid.errors import (
     SettingsError,
     WaitTimeout,
 )
-from qasid.journal.records import Answer, Operation, Return
-from qasid.journal.resolution import inquiry
 from qasid.line import Line
 from qasid.phone import e164
 from qasid.policies.course import Course, heeding
@@ -64,6 +62,9 @@ from qasid.values import (
     TextMessage,
 )
 from qasid.vault import Vault
+
+if TYPE_CHECKING:
+    from qasid.journal.records import Answer, Operation
 
 __all__ = ["GONE", "Message", "Operations", "Sending", "of_batch", "ready"]
 
@@ -340,6 +341,8 @@ class Operations:
 
     def release(self, activation: Activation, reason: ReleaseReason) -> Flow[Released]:
         """Give a number back."""
+        from qasid.journal.records import Return  # late: most accounts keep no journal
+
         self.line.require("release")
         asked = Return(activation_id=activation.id, reason=reason)
         act = functools.partial(self._release, activation, reason)
@@ -510,6 +513,8 @@ class Operations:
 
     def inquire(self, operation: Operation, activations: Iterable[Activation]) -> Flow[Answer]:
         """Ask what became of an operation of the journal."""
+        from qasid.journal.resolution import inquiry
+
         return inquiry(self, operation, activations)
 
     def parse_webhook(self, request: Request) -> list[InboundMessage | DeliveryReport]:

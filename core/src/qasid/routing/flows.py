@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeAlias, TypeVar
 
 import attrs
 
@@ -19,7 +19,6 @@ from qasid.errors import (
     SettingsError,
     UnsupportedOperation,
 )
-from qasid.journal.records import Asked
 from qasid.operations import Message, Operations, Sending
 from qasid.phone import e164
 from qasid.policies.course import Course
@@ -50,6 +49,9 @@ from qasid.values import (
     Released,
     ReleaseReason,
 )
+
+if TYPE_CHECKING:
+    from qasid.journal.records import Asked
 
 __all__ = ["Explanation", "Order", "Routing"]
 

@@ -9,15 +9,17 @@ tried.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 from qasid.effects import Flow
-from qasid.journal.records import Asked
 from qasid.policies.journal import Journaling
 from qasid.routing.members import Member
 from qasid.routing.tables import refusal
+
+if TYPE_CHECKING:
+    from qasid.journal.records import Asked
 
 __all__ = ["Promise", "promise"]
 
