@@ -16,7 +16,6 @@ from qasid.operations import GONE, Message, Operations, Sending
 from qasid.policies.passage import Attempt
 from qasid.rentals import Fallback, Rentals
 from qasid.settings import Resolved, resolve
-from qasid.tokens import TokenStore
 from qasid.values import (
     Acquired,
     Activation,
@@ -36,13 +35,14 @@ from qasid.values import (
     Released,
     ReleaseReason,
 )
-from qasid.vault import Vault, vault
 
 if TYPE_CHECKING:
     from qasid.drivers.aio import AsyncDriver
     from qasid.drivers.plug import Plug
     from qasid.journal.records import Answer, Operation
     from qasid.streams import AsyncStream, Progress, Stream
+    from qasid.tokens import TokenStore
+    from qasid.vault import Vault
     from qasid.watching import AsyncWatch, Watch
     from qasid.watching.lookout import Notice
     from qasid.webhooks import Inbox
@@ -117,7 +117,12 @@ def _is_route(name: str) -> bool:
 
 def _vault(resolved: Resolved, driver: object, store: TokenStore | None) -> Vault | None:
     """None where what is talked to is not the provider: its tokens must not get among real ones."""
-    return None if driver is not None and store is None else vault(resolved, store)
+    strange = driver is not None and store is None
+    if strange or not hasattr(resolved.provider, "authorize_url"):
+        return None
+    from qasid.vault import vault  # late: few providers have a login
+
+    return vault(resolved, store)
 
 
 def _operations(

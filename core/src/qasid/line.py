@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from collections.abc import Callable, Iterable
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import pluggy
 
@@ -20,7 +20,6 @@ from qasid.errors import (
     RateLimited,
     UnsupportedOperation,
 )
-from qasid.login import AuthorizationCode
 from qasid.policies.authorisation import Credentials
 from qasid.policies.passage import Attempt, at_home, judgement, through
 from qasid.policies.rates import Limiter
@@ -28,7 +27,10 @@ from qasid.policies.redaction import redact, secrets_of
 from qasid.policies.retry import Retry
 from qasid.settings import Resolved
 from qasid.values import Acquired, Credential, ProviderInfo, Receipt
-from qasid.vault import Vault
+
+if TYPE_CHECKING:
+    from qasid.login import AuthorizationCode
+    from qasid.vault import Vault
 
 __all__ = ["Line"]
 
@@ -167,6 +169,8 @@ class Line:
         return self._owned().authorize_url(state)
 
     def _owned(self) -> AuthorizationCode:
+        from qasid.login import AuthorizationCode  # late: few providers have one
+
         if not isinstance(self.provider, AuthorizationCode):
             raise UnsupportedOperation(
                 f"{self.provider_name} has no login; the account's settings let it in"

@@ -61,10 +61,10 @@ from qasid.values import (
     TemplateMessage,
     TextMessage,
 )
-from qasid.vault import Vault
 
 if TYPE_CHECKING:
     from qasid.journal.records import Answer, Operation
+    from qasid.vault import Vault
 
 __all__ = ["GONE", "Message", "Operations", "Sending", "of_batch", "ready"]
 

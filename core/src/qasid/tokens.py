@@ -15,17 +15,15 @@ import logging
 import os
 import stat
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 from urllib.parse import quote
 
 import attrs
 
-from qasid.errors import ProtocolError, SettingsError
-from qasid.reading import filled, moment, take
+from qasid.errors import SettingsError
+from qasid.grants import Grant
 from qasid.settings import state_folder
-from qasid.values import Credential
 
 if TYPE_CHECKING:
     from filelock import BaseFileLock
@@ -56,59 +54,6 @@ class Entry:
         """Readable at its beginning, and another one for each entry on any file system."""
         digest = hashlib.sha256(json.dumps(attrs.astuple(self)).encode()).hexdigest()
         return f"{quote(self.account, safe='', errors='replace')[:64]}-{digest[:24]}.json"
-
-
-@attrs.frozen(kw_only=True)
-class Grant:
-    """A credential, and from when on it is to be renewed (UTC; None: when it is refused).
-
-    `began_with` is a digest of the refresh token in the settings that it descends from, or empty.
-    """
-
-    credential: Credential
-    renew_at: datetime | None = None
-    began_with: str = ""
-
-    def due(self, now: datetime) -> bool:
-        """Whether to renew it now."""
-        return self.renew_at is not None and now >= self.renew_at
-
-    def dump(self) -> str:
-        """As one line of JSON, with its secrets."""
-        credential = self.credential
-        members = {
-            "token": credential.token,
-            "refresh_token": credential.refresh_token,
-            "expires_at": _text(credential.expires_at),
-            "renew_at": _text(self.renew_at),
-            "began_with": self.began_with,
-        }
-        return json.dumps(members)
-
-    @classmethod
-    def load(cls, text: str) -> Grant:
-        """What `dump` gave. Raises ValueError, which shows nothing of the text."""
-        try:
-            body = json.loads(text)
-            return cls(
-                credential=Credential(
-                    token=filled(body, "token"),
-                    expires_at=_moment(body, "expires_at"),
-                    refresh_token=filled(body, "refresh_token"),
-                ),
-                renew_at=_moment(body, "renew_at"),
-                began_with=take(body, "began_with", str, ""),
-            )
-        except (ProtocolError, ValueError, RecursionError):
-            raise ValueError("it is damaged") from None
-
-
-def _text(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.isoformat()
-
-
-def _moment(body: Any, key: str) -> datetime | None:
-    return None if take(body, key, str, None) is None else moment(body, key)
 
 
 # Stores.

@@ -11,13 +11,15 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from datetime import datetime, timedelta
-from typing import Final, TypeGuard, TypeVar
+from typing import TYPE_CHECKING, Final, TypeGuard, TypeVar
 
 from qasid.effects import Call, Flow, Now, Wait, Whole
 from qasid.errors import AuthenticationFailed, Outcome, ProviderError, SettingsError
-from qasid.tokens import Grant, refusal
 from qasid.values import Credential
-from qasid.vault import Vault
+
+if TYPE_CHECKING:
+    from qasid.grants import Grant
+    from qasid.vault import Vault
 
 __all__ = ["Credentials"]
 
@@ -160,6 +162,8 @@ class Credentials:
 
         One without a refresh token is good for this process alone.
         """
+        from qasid.grants import Grant  # late, as below: many accounts have no token
+
         renew_at = _renewal_time(credential, (yield Now()))
         grant = Grant(credential=credential, renew_at=renew_at)
         self._apart, problem = self._vault is not None, None
@@ -182,6 +186,8 @@ def _save(vault: Vault, grant: Grant) -> SettingsError | None:
     except SettingsError as error:
         return error
     except Exception as error:  # a store of somebody else's
+        from qasid.tokens import refusal
+
         return refusal(vault.entry, f"the store failed ({type(error).__name__})", "mend it")
     return None
 
