@@ -44,8 +44,8 @@ POOL_SIZE: Final = 10  # connections
 _CA_VARIABLES: Final = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE")
 _PORTS: Final = {"https": 443, "http": 80}
 
-# It is sent as it is. Were it not whole and canonical, servers and proxies would rewrite it, each in
-# its own way.
+# It is sent as it is. Were it not whole and canonical, servers and proxies would rewrite it, each
+# in its own way.
 _TARGET: Final = re.compile(r"/(?:[-A-Za-z0-9_.~!$&'()*+,;=:@/?]++|%[0-9A-F]{2})*+")
 # Of what is not ASCII, nobody knows how it is read; a line break would smuggle a header.
 _TEXT: Final = re.compile(r"[\t -~]*")
