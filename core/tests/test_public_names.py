@@ -121,6 +121,7 @@ def test_an_account_needs_nothing_that_it_does_not_use() -> None:
     assert "qasid_sandbox" in tops
     assert set() == tops & {"alembic", "asyncio", "psycopg", "sqlalchemy", "sqlite3"}
     assert set() == found & SELDOM
+    assert sys.platform != "linux" or "platformdirs" not in tops
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import keyring
+import platformdirs
 import pytest
 from hypothesis import HealthCheck, example, given
 from hypothesis import settings as hypothesis_settings
@@ -19,7 +20,15 @@ from keyring.backend import KeyringBackend
 from keyring.errors import KeyringLocked
 
 from qasid.errors import PluginError, ProviderNotFound, SettingsError
-from qasid.settings import FILE_NAME, Options, accounts, config_paths, configured, resolve
+from qasid.settings import (
+    FILE_NAME,
+    Options,
+    accounts,
+    config_paths,
+    configured,
+    resolve,
+    state_folder,
+)
 from qasid.values import Money
 
 KEY: Final = "hush-hush"
@@ -560,3 +569,28 @@ def test_what_was_given_by_another_type_is_not_shown_either(value: object) -> No
     """A number may be a secret as well."""
     error = refused(api_key=value)
     assert (False, False) == (KEY in told(error), "4711" in told(error))
+
+
+@pytest.mark.parametrize("variable", [None, "", "/", "/a b/ü/", "relative", "~/x", " "])
+@pytest.mark.parametrize("home_folder", [None, "", "/", "/root/", "/home/x", "relative"])
+@pytest.mark.parametrize("android", [None, "/system"])
+def test_the_users_folders_are_those_that_platformdirs_tells(
+    variable: str | None,
+    home_folder: str | None,
+    android: str | None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Whatever the environment says, and whether platformdirs had to be asked or not."""
+    given = {
+        "XDG_CONFIG_HOME": variable,
+        "XDG_STATE_HOME": variable,
+        "HOME": home_folder,
+        "ANDROID_ROOT": android,
+        "QASID_STATE_DIR": None,
+    }
+    for name, value in given.items():
+        monkeypatch.delenv(name, raising=False)
+        if value is not None:
+            monkeypatch.setenv(name, value)
+    assert Path(platformdirs.user_config_dir("qasid"), FILE_NAME) == config_paths()[1]
+    assert Path(platformdirs.user_state_dir("qasid")) == state_folder()

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import os
 import stat
+import sys
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
@@ -41,6 +42,12 @@ __all__ = [
 ]
 
 FILE_NAME: Final = "qasid.toml"
+
+#: The variable of a folder, or else the folder in HOME (XDG Base Directory Specification 0.8).
+_XDG: Final = {
+    "config": ("XDG_CONFIG_HOME", ".config"),
+    "state": ("XDG_STATE_HOME", ".local/state"),
+}
 
 Fields: TypeAlias = "Mapping[str, attrs.Attribute[Any]]"
 
@@ -186,16 +193,24 @@ def typed_fields(provider_name: str, kind: type[Any]) -> Fields:
 
 def config_paths() -> tuple[Path, Path]:
     """The two places of ``qasid.toml``, the nearer first."""
-    import platformdirs
-
-    return Path(FILE_NAME), Path(platformdirs.user_config_dir("qasid")) / FILE_NAME
+    return Path(FILE_NAME), _user_folder("config") / FILE_NAME
 
 
 def state_folder() -> Path:
     """Where Qasid keeps what has to outlive it: QASID_STATE_DIR, or the user's state folder."""
-    import platformdirs
+    named = os.environ.get("QASID_STATE_DIR")
+    return Path(named) if named else _user_folder("state")
 
-    return Path(os.environ.get("QASID_STATE_DIR") or platformdirs.user_state_dir("qasid"))
+
+def _user_folder(kind: Literal["config", "state"]) -> Path:
+    """This user's folder of that kind for Qasid: the one that platformdirs tells."""
+    variable, usual = _XDG[kind]
+    base = Path(os.environ.get(variable) or Path(os.environ.get("HOME", ""), usual))
+    if sys.platform == "linux" and "ANDROID_ROOT" not in os.environ and base.is_absolute():
+        return base / "qasid"
+    import platformdirs  # late: it is large, and would tell the same where nothing is unusual
+
+    return Path(getattr(platformdirs, f"user_{kind}_dir")("qasid"))
 
 
 def accounts() -> dict[str, tuple[dict[str, Any], Path | None]]:
