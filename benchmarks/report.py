@@ -16,13 +16,13 @@ from benchmarks.figures import Figure
 from benchmarks.goals import Row, Runs, rows
 from benchmarks.job import Outcome
 from benchmarks.programs import PROGRAMS
+from benchmarks.quiet import QUIET
 
 __all__ = ["Report", "Unlike", "compared"]
 
 _FORMAT: Final = 2  # of the JSON file
 _HEAD: Final = ("what", "goal (stretch)", "of", "median (least to most)", "")
 _BUSY: Final = 0.8  # of a core; beyond it the server may have been what was measured
-_QUIET: Final = 0.5  # processes that wanted to run, on average; beyond it others disturbed
 
 
 class Unlike(ValueError):
@@ -89,7 +89,7 @@ class Report:
     def _about(self) -> str:
         lines = [*self.machine.items(), *self.versions.items(), ("load before", f"{self.load:.2f}")]
         told = ", ".join(f"{name} {value}" for name, value in lines)
-        noise = "" if self.load <= _QUIET else " **Others used the machine: do not trust it.**"
+        noise = "" if self.load <= QUIET else " **Others used the machine: do not trust it.**"
         kind = "A quick run, which says little" if self.quick else "A full run"
         return (
             f"{kind}: {self.rounds} rounds, {self.seconds:g} s of each driver in each.{noise}\n\n"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections import defaultdict
@@ -19,6 +18,7 @@ from benchmarks.goals import Runs, missed
 from benchmarks.job import Outcome
 from benchmarks.profiling import top_ten
 from benchmarks.programs import PROGRAMS, Program, started
+from benchmarks.quiet import settled
 from benchmarks.stage import Stage, staged
 from benchmarks.trials import TRIALS, Trial
 from benchmarks.turn import WARM
@@ -26,6 +26,7 @@ from benchmarks.turn import WARM
 __all__ = ["KNOWN", "Measured", "Plan", "command", "measured", "profiled"]
 
 PATIENCE: Final = 600  # seconds for one process
+SETTLING: Final = 180  # seconds, at most, until a full run begins
 
 _Any: TypeAlias = Case | Program | Trial
 
@@ -79,7 +80,7 @@ class Measured:
 def measured(plan: Plan, *, profiles: bool) -> Measured:
     """Run it all, and profile what missed its goal. Raises `RuntimeError` where a driver fails."""
     with staged() as stage:
-        found = Measured(server=stage.quick.name, load=os.getloadavg()[0])
+        found = Measured(server=stage.quick.name, load=settled(SETTLING if profiles else 0))
         for program in PROGRAMS:  # once for the bytecode, which is not written yet
             tuple(_start(stage, plan, program))
         for place in range(plan.rounds):

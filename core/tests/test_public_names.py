@@ -124,6 +124,12 @@ def test_an_account_needs_nothing_that_it_does_not_use() -> None:
     assert sys.platform != "linux" or "platformdirs" not in tops
 
 
+def test_an_event_loop_needs_no_second_http_library() -> None:
+    """It would be two megabytes of each process."""
+    tops = {name.partition(".")[0] for name in _imported("import qasid.drivers.http_aio")}
+    assert set() == tops & {"requests", "urllib3"}
+
+
 @pytest.mark.parametrize(
     "module", ["settings", "rentals", "line", "operations", "finding", "journal"]
 )

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import selectors
 import weakref
 from typing import Any, Final
 
 import aiohttp
-from urllib3.util import wait_for_read
 from yarl import URL
 
 from qasid.drivers.connection import (
@@ -210,7 +210,17 @@ def _has_more(connection: Any) -> bool:
     The loop is told of it as well, but only once it runs.
     """
     unread: bool = connection.protocol.should_close
-    return unread or wait_for_read(connection.transport.get_extra_info("socket"), 0)
+    return unread or _is_readable(connection.transport.get_extra_info("socket"))
+
+
+def _is_readable(connection: Any) -> bool:
+    with _Selector() as selector:
+        selector.register(connection, selectors.EVENT_READ)
+        return bool(selector.select(0))
+
+
+#: It needs no system call to be made, and knows any number of files where the system can.
+_Selector: Final = getattr(selectors, "PollSelector", selectors.SelectSelector)
 
 
 def _pairs(raw: aiohttp.typedefs.RawHeaders) -> tuple[tuple[str, str], ...]:
