@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import cProfile
+import re
 import runpy
 import subprocess
 import sys
@@ -22,10 +23,12 @@ from typing import Final
 
 from benchmarks import ROOT
 
-__all__ = ["top_ten"]
+__all__ = ["placeless", "top_ten"]
 
 _LINES: Final = 10
 _MARK: Final = "   ncalls "  # with which the head of pstats' table begins
+
+_INSTALLED: Final = re.compile(r"/\S*/(?:site-packages|lib/python[\d.]+)/")
 
 
 def top_ten(command: Sequence[str], environment: Mapping[str, str], *, warm: bool) -> str:
@@ -38,7 +41,12 @@ def top_ten(command: Sequence[str], environment: Mapping[str, str], *, warm: boo
     _, mark, table = told.stderr.rpartition(_MARK)
     if told.returncode or not mark:
         raise RuntimeError(f"{command} failed:\n{told.stderr[-2000:]}")
-    return (mark + table).strip("\n")
+    return placeless(mark + table).strip("\n")
+
+
+def placeless(table: str) -> str:
+    """The table with files named from what they are installed in: where that is tells nothing."""
+    return _INSTALLED.sub("", table).replace(f"{ROOT}/", "")
 
 
 def profiled(arguments: Sequence[str]) -> list[cProfile.Profile]:

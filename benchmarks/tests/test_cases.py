@@ -76,6 +76,17 @@ def test_a_profile_has_ten_lines() -> None:
     assert 10 == len(lines)
 
 
+def test_a_profile_tells_no_folder_of_this_machine() -> None:
+    """It may be published."""
+    installed = "/home/me/.venv/lib/python3.11/site-packages/qasid/line.py:1(ask)"
+    own, ours = "/usr/lib/python3.11/json/encoder.py:2(encode)", f"{ROOT}/benchmarks/job.py:3(read)"
+    assert [
+        "1 qasid/line.py:1(ask)",
+        "2 json/encoder.py:2(encode)",
+        "3 benchmarks/job.py:3(read)",
+    ] == profiling.placeless(f"1 {installed}\n2 {own}\n3 {ours}").splitlines()
+
+
 def test_a_profile_of_what_fails_is_an_error() -> None:
     """It would be one of something else."""
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):
