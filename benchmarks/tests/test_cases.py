@@ -10,6 +10,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+
 from benchmarks import ROOT, bulk, profiling, waiting
 from benchmarks.authority import issued
 from benchmarks.cases import CASES, OURS, PEERS, Case

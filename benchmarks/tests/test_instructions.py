@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import attrs
 import pytest
+
 from benchmarks.instructions import Counted, judged, per_round
 
 BASELINE = Counted(send=500_000, reference=80_000, build="3.11.7, GCC 12", architecture="x86_64")

@@ -7,6 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
+
 from benchmarks.figures import Figure, ratio
 from benchmarks.goals import Goal, Row, Runs, missed
 from benchmarks.job import Outcome

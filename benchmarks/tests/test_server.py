@@ -8,6 +8,7 @@ import urllib.request
 from collections.abc import Iterator
 
 import pytest
+
 from benchmarks.authority import issued
 from benchmarks.replies import CLOSING, body
 from benchmarks.server import Server, delayed
