@@ -481,6 +481,20 @@ def test_a_proxy_that_refuses_means_never_reached(
     assert (ConnectFailed, f"{place} could not be reached") == told(error)
 
 
+@pytest.mark.parametrize("answer", [b"HTTP/1.1 200 ", b"HTTP/1.1 200 OK\r\nX: "])
+def test_a_proxy_that_drips_means_never_reached(
+    carry: Carry, monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    """There is as much time for the whole of its answer as for any connection."""
+    with serving(drip(answer + b"x" * 1000)) as proxy:
+        monkeypatch.setenv("HTTPS_PROXY", proxy.url)
+        request = Request(method="POST", url="https://a.example/x")
+        started = time.monotonic()
+        error = failure(carry, request, connect_timeout=0.3, timeout=0.5)
+        assert time.monotonic() - started < 3
+    assert (ConnectFailed, Outcome.NOT_PERFORMED) == (type(error), error.outcome)
+
+
 def test_a_proxy_that_is_not_there_means_never_reached(
     carry: Carry, monkeypatch: pytest.MonkeyPatch
 ) -> None:

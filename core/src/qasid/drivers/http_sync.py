@@ -24,7 +24,7 @@ from qasid.drivers.connection import (
     header_lines,
     written,
 )
-from qasid.drivers.replies import Reply, received
+from qasid.drivers.replies import Reply, in_time, received
 from qasid.effects import Request, Response
 from qasid.errors import ProviderError, QasidError
 
@@ -227,6 +227,7 @@ class _Pool(HTTPConnectionPool):
 
     def _connect(self, connection: Any) -> None:
         try:
+            connection.response_class = in_time
             if self.proxy is None:
                 connection.connect()
             else:

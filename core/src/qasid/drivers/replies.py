@@ -21,7 +21,7 @@ from urllib3.util.response import assert_header_parsing
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["Reply", "plain", "received"]
+__all__ = ["Reply", "in_time", "plain", "received"]
 
 _PIECE: Final = 16_384  # bytes: a record of TLS, and more than a short reply has
 
@@ -58,6 +58,12 @@ def received(connection: socket.socket, method: str, timeout: float, most: int) 
     first = connection.recv(_PIECE)
     reply = None if method == "HEAD" else plain(first)
     return reply or _by_http_client(_Pieces(connection, first, end), method, most)
+
+
+def in_time(connection: socket.socket, method: str) -> http.client.HTTPResponse:
+    """What `http.client` reads a proxy's answer by: all of it within the socket's own time-out."""
+    pieces: Any = _Pieces(connection, b"", time.monotonic() + (connection.gettimeout() or 0))
+    return _Response(pieces, method=method)
 
 
 def plain(data: bytes) -> Reply | None:
