@@ -832,6 +832,29 @@ def test_what_has_not_left_when_the_account_is_closed_does_not_leave() -> None:
         assert [] == server.requests
 
 
+def test_an_answer_to_half_a_request_is_an_answer(carry: Carry) -> None:
+    """A server that has seen enough says so, and reads no further."""
+    read = threading.Event()
+
+    def refuse(listener: socket.socket) -> None:
+        accepted, _ = listener.accept()
+        with accepted:
+            accepted.recv(1_000)
+            accepted.sendall(b"HTTP/1.1 413 Too Large\r\nContent-Length: 2\r\n\r\nno")
+            accepted.shutdown(socket.SHUT_RDWR)
+            read.wait(5)  # closed at once, it would be reset before the answer is read
+
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+        refusing = pool.submit(refuse, listener)
+        request = Request(method="POST", url=f"{url}/", form={"text": "x" * 20_000_000})
+        (answer,) = carry(url, request, timeout=5)
+        read.set()
+        refusing.result()
+    assert isinstance(answer, Response)
+    assert (413, b"no") == (answer.status, answer.body)
+
+
 def test_a_closed_account_sends_nothing() -> None:
     """A mistake of the caller, and no failure of the provider."""
     with serving() as server:
@@ -1025,8 +1048,10 @@ def test_hooks_of_the_session_see_the_reply() -> None:
     """Tools for requests go on working."""
     seen = []
 
-    def hook(response: requests.Response, **_: object) -> None:
+    def hook(response: requests.Response, **given: Any) -> None:
         seen.append((response.status_code, response.url, response.content))
+        assert {} == response.cookies.get_dict()
+        assert (10, 30) == given["timeout"]  # as requests has it, for connecting and for reading
 
     with serving(reply(b"ok")) as server:
         transport = RequestsTransport(server.url)

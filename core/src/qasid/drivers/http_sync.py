@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import attrs
 import requests
 from requests.adapters import HTTPAdapter
-from requests.cookies import RequestsCookieJar
 from urllib3 import HTTPConnectionPool
 from urllib3.exceptions import EmptyPoolError, PoolError
 from urllib3.util import Timeout
@@ -59,10 +60,15 @@ class RequestsTransport:
         idle_timeout: float = IDLE_TIMEOUT,
     ) -> None:
         self._endpoint = Endpoint.of(base_url)
-        self._timeout = Timeout(connect=connect_timeout, read=timeout)
+        self._timeouts = (connect_timeout, timeout)
         self._closed = False
-        bounds = _Bounds(timeout=timeout, idle_timeout=idle_timeout, max_body=max_body)
-        adapter = _Adapter(self._endpoint, bounds, pool_size, self._timeout)
+        bounds = _Bounds(
+            connect_timeout=connect_timeout,
+            timeout=timeout,
+            idle_timeout=idle_timeout,
+            max_body=max_body,
+        )
+        adapter = _Adapter(self._endpoint, bounds, pool_size)
         self._pool = adapter.pool
         self.session = _Session()
         self.session.trust_env = False
@@ -76,11 +82,7 @@ class RequestsTransport:
         prepared = self._prepared(request.encode())
         try:
             reply = self.session.send(
-                prepared,
-                timeout=self._timeout,  # type: ignore[arg-type]
-                allow_redirects=False,
-                proxies={},
-                verify=True,
+                prepared, timeout=self._timeouts, allow_redirects=False, proxies={}, verify=True
             )
             return Response(
                 status=reply.status_code, headers=tuple(reply.headers.items()), body=reply.content
@@ -115,6 +117,7 @@ class RequestsTransport:
 
 @attrs.frozen(kw_only=True)
 class _Bounds:
+    connect_timeout: float
     timeout: float
     idle_timeout: float
     max_body: int
@@ -126,18 +129,15 @@ class _Session(requests.Session):
 
 
 class _Adapter(HTTPAdapter):
-    """The stock adapter with its pool found once.
+    """The stock adapter with its pool found once, and the body read at once.
 
     Only the steps of `HTTPAdapter.send` are replaced, so what patches that method goes on working.
     """
 
-    def __init__(
-        self, endpoint: Endpoint, bounds: _Bounds, pool_size: int, timeout: Timeout
-    ) -> None:
+    def __init__(self, endpoint: Endpoint, bounds: _Bounds, pool_size: int) -> None:
         super().__init__(1, pool_size, pool_block=True)
         self._endpoint = endpoint
-        self.pool = _pool(self, endpoint, timeout)
-        self.pool.endpoint, self.pool.bounds = endpoint, bounds
+        self.pool = _pool(self, endpoint, bounds)
 
     def close(self) -> None:
         """Give the connections back; the one that requests has does so when nobody knows it."""
@@ -155,20 +155,11 @@ class _Adapter(HTTPAdapter):
         return str(request.url)[len(self._endpoint.origin) :]
 
     def build_response(self, req: requests.PreparedRequest, resp: Any) -> requests.Response:
-        """A response that has been read; its own constructor makes a new cookie jar."""
-        reply: Any = requests.Response.__new__(requests.Response)
-        known = {"_content": resp.body, "status_code": resp.status, "reason": resp.reason}
-        known |= {"headers": resp.headers, "url": req.url, "request": req}
-        reply.__setstate__({**_UNUSED, **known, "history": []})
-        return reply  # type: ignore[no-any-return]
-
-
-#: Of a response: what Qasid makes no use of.
-_UNUSED: Final[Mapping[str, Any]] = {
-    "encoding": None,
-    "cookies": RequestsCookieJar(),
-    "_next": None,
-}
+        reply = requests.Response()
+        reply.status_code, reply.reason, reply.headers = resp.status, resp.reason, resp.headers
+        reply.url, reply.request = str(req.url), req
+        reply.raw = io.BytesIO(resp.body)
+        return reply
 
 
 class _Pool(HTTPConnectionPool):
@@ -240,7 +231,8 @@ class _Pool(HTTPConnectionPool):
         raise failure  # an error of ours: requests lets it pass
 
     def _exchange(self, connection: Any, method: str, data: bytes) -> Reply:
-        connection.sock.sendall(data)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            connection.sock.sendall(data)  # one that reads no further may have answered before
         reply = received(connection.sock, method, self.bounds.timeout, self.bounds.max_body)
         if len(reply.body) > self.bounds.max_body:
             raise self.endpoint.too_long(self.bounds.max_body)
@@ -250,13 +242,14 @@ class _Pool(HTTPConnectionPool):
         return reply
 
 
-def _pool(adapter: HTTPAdapter, endpoint: Endpoint, timeout: Timeout) -> _Pool:
+def _pool(adapter: HTTPAdapter, endpoint: Endpoint, bounds: _Bounds) -> _Pool:
     manager: Any = adapter.poolmanager
     if endpoint.proxy:
         own_tls = {"proxy_ssl_context": endpoint.tls} if endpoint.proxy.startswith("http") else {}
         manager = adapter.proxy_manager_for(endpoint.proxy, **own_tls)
     kinds = manager.pool_classes_by_scheme.items()
     manager.pool_classes_by_scheme = {name: type("Pool", (_Pool, kind), {}) for name, kind in kinds}
-    known = {"ssl_context": endpoint.tls, "timeout": timeout}
+    known = {"ssl_context": endpoint.tls, "timeout": Timeout(connect=bounds.connect_timeout)}
     pool: _Pool = manager.connection_from_url(endpoint.origin, pool_kwargs=known)
+    pool.endpoint, pool.bounds = endpoint, bounds
     return pool
